@@ -1,0 +1,3 @@
+//! cutover: flags to one command; composes the trades.
+
+fn main() {}

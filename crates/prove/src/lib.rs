@@ -1,0 +1,1 @@
+//! Judges the deploys of any stack by evidence: scenario, load, observations, verdict.

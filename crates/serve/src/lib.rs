@@ -1,0 +1,1 @@
+//! The pinned server: each request sees exactly one release, from its first byte to its last.
