@@ -1,0 +1,26 @@
+# The commands of the README. Each installs what it needs (Debian 12 and a Rust toolchain are enough).
+
+.PHONY: help test demo bench build clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+test: ## format, lints, licences, all tests; ends with a line that counts them
+	@scripts/test
+
+demo: ## DokuWiki under load, flipped 200 times, then left running   (ARGS=--once: exits)
+	@scripts/setup demo
+	@demo/run $(ARGS)
+
+bench: ## nginx and cutover side by side on this machine   (ARGS='static-1k tls-1k': only those)
+	@scripts/setup bench
+	@bench/run $(ARGS)
+
+build: ## the release binary: target/release/cutover
+	@scripts/setup demo
+	cargo build --release --locked -p cutover
+
+clean: ## what was built, and the demo's site
+	cargo clean
+	rm -rf .demo
