@@ -8,3 +8,4 @@
 
 pub mod body;
 pub mod sendfile;
+pub mod wire;
