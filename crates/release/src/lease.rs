@@ -1,0 +1,190 @@
+//! Lease: a shared flock that says "this release is in use".
+//!
+//! The lock is on the release's own directory, so releases made by other tools have leases too, a lock follows a
+//! rename, and the kernel frees it even after kill -9.
+
+use crate::app::App;
+use crate::live::{self, Live};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
+use rustix::io::Errno;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// How long a pinner tries for the lock before it goes without.
+pub const PATIENCE: Duration = Duration::from_millis(50);
+
+/// One process's hold on one release: its open directory, which keeps the inode from being reused, and as a rule
+/// a shared lock, which keeps the tree from being pruned. Freed when dropped.
+#[derive(Debug)]
+pub struct Lease {
+    live: Live,
+    dir: OwnedFd,
+    held: OnceLock<()>,
+    unheld: Option<Unheld>,
+}
+
+/// Why a release is served without a lock on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unheld {
+    /// Somebody held it exclusively for all of [`PATIENCE`] though the link names it.
+    Taken,
+    /// The directory can be passed but not read by this user, so it cannot be opened for locking.
+    NotReadable,
+    /// The file system has no such locks.
+    Unsupported(Errno),
+}
+
+/// Why a release could not be held at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeaseError {
+    /// The directory no longer bears the name: read the link again.
+    Moved(PathBuf),
+    /// It could not be opened.
+    Unopened(PathBuf, Errno),
+}
+
+impl Lease {
+    /// Takes hold of the release that was read from the link.
+    ///
+    /// [`LeaseError::Moved`] means that it was renamed, remade or (after waiting for the lock) no longer live in
+    /// between: read the link again. Waits at most [`PATIENCE`], in steps of a millisecond, and only if locked.
+    pub fn take(app: &App, live: &Live) -> Result<Lease, LeaseError> {
+        let (dir, readable) = open(&live.dir)?;
+        let mut lease = Lease { live: live.clone(), dir, held: OnceLock::new(), unheld: None };
+        if !lease.bears_its_name() {
+            return Err(LeaseError::Moved(live.dir.clone()));
+        }
+        if !readable {
+            lease.unheld = Some(Unheld::NotReadable);
+            return Ok(lease);
+        }
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let tried = flock(&lease.dir, FlockOperation::NonBlockingLockShared);
+            // Looked at again after the lock: who held it may have renamed the release away.
+            if !lease.bears_its_name() {
+                return Err(LeaseError::Moved(live.dir.clone()));
+            }
+            match tried {
+                Ok(()) => {
+                    lease.held.get_or_init(|| ());
+                    return Ok(lease);
+                }
+                Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(Errno::WOULDBLOCK | Errno::INTR) => break,
+                Err(why) => {
+                    lease.unheld = Some(Unheld::Unsupported(why));
+                    return Ok(lease);
+                }
+            }
+        }
+        // Whoever holds it may be a pruner that was stopped between its look and its rename, after a flip away.
+        // Only what the link still names is served without a lock.
+        match live::read(app) {
+            Ok(now) if now.same_as(live) => {
+                lease.unheld = Some(Unheld::Taken);
+                Ok(lease)
+            }
+            Ok(_) | Err(_) => Err(LeaseError::Moved(live.dir.clone())),
+        }
+    }
+
+    /// The release's directory, for looking things up beneath it.
+    pub fn dir(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    /// The release as it was read from the link.
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// The canonical path of the release's directory.
+    pub fn path(&self) -> &Path {
+        &self.live.dir
+    }
+
+    /// Whether the lock is held; if not, [`why_unheld`](Lease::why_unheld) tells.
+    pub fn is_held(&self) -> bool {
+        self.held.get().is_some()
+    }
+
+    /// Why there is no lock, if there is none.
+    pub fn why_unheld(&self) -> Option<Unheld> {
+        if self.is_held() { None } else { self.unheld }
+    }
+
+    /// Tries once more for a lock that was not to be had, without waiting; says whether it is held now.
+    pub fn try_again(&self) -> bool {
+        if !self.is_held()
+            && self.unheld == Some(Unheld::Taken)
+            && flock(&self.dir, FlockOperation::NonBlockingLockShared).is_ok()
+        {
+            self.held.get_or_init(|| ());
+        }
+        self.is_held()
+    }
+
+    /// Whether the path still leads to the directory that is open, and the link's directory is in it.
+    fn bears_its_name(&self) -> bool {
+        let (Ok(open), Ok(named)) =
+            (fstat(&self.dir), statat(CWD, &self.live.dir, AtFlags::SYMLINK_NOFOLLOW))
+        else {
+            return false;
+        };
+        if (open.st_dev, open.st_ino) != (named.st_dev, named.st_ino) {
+            return false;
+        }
+        let led_to = if self.live.below.as_os_str().is_empty() {
+            named
+        } else {
+            match statat(&self.dir, &self.live.below, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => stat,
+                Err(_) => return false,
+            }
+        };
+        (led_to.st_dev, led_to.st_ino) == (self.live.dev, self.live.ino)
+    }
+}
+
+/// Opens a directory, for locking if it may be read, else for passing through only.
+fn open(path: &Path) -> Result<(OwnedFd, bool), LeaseError> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = match openat(CWD, path, OFlags::RDONLY | flags, Mode::empty()) {
+        Ok(dir) => Ok((dir, true)),
+        Err(Errno::ACCESS) => openat(CWD, path, OFlags::PATH | flags, Mode::empty()).map(|dir| (dir, false)),
+        Err(why) => Err(why),
+    };
+    opened.map_err(|why| match why {
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP => LeaseError::Moved(path.to_owned()),
+        why => LeaseError::Unopened(path.to_owned(), why),
+    })
+}
+
+impl fmt::Display for Unheld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unheld::Taken => write!(f, "somebody else holds an exclusive lock on the release's directory"),
+            Unheld::NotReadable => {
+                write!(f, "the release's directory is not readable by this user, so it cannot be locked")
+            }
+            Unheld::Unsupported(why) => write!(f, "the file system does not lock directories: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for LeaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LeaseError::Moved(path) => write!(f, "{} was replaced while it was being taken", path.display()),
+            LeaseError::Unopened(path, why) => write!(f, "cannot open {}: {why}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for LeaseError {}
