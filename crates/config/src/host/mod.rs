@@ -1,0 +1,70 @@
+//! Host: where an app runs: its place on disk, its pool, its sockets. What a release may not decide.
+
+mod app;
+mod fleet;
+mod php;
+mod serve;
+
+use std::path::{Path, PathBuf};
+
+pub use app::{AppKeys, Layout, LinkMode};
+pub use fleet::{FleetHost, Health, Hooks, Origin, SourceTree};
+pub use php::{Fpm, Php};
+pub use serve::{AccessLog, Cgi, ErrorLog, Forward, Level, Limits, Log, LogFormat, Serve, TlsPair};
+
+use crate::complaint::ConfigError;
+use crate::read::Section;
+
+/// Where an app runs and who may use it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// The file this was read from, as it was named.
+    pub file: PathBuf,
+    /// `[app]`, but for the docroot, which the release says.
+    pub app: AppKeys,
+    /// `[source]`; `None`: releases are made elsewhere.
+    pub source: Option<SourceTree>,
+    /// `[php]`; `None`: no PHP.
+    pub php: Option<Php>,
+    /// `[serve]`.
+    pub serve: Serve,
+    /// `[health]`; `None`: no probe.
+    pub health: Option<Health>,
+    /// `[hooks]`.
+    pub hooks: Hooks,
+    /// `[[host]]`: the other ends of a fleet; empty: this machine.
+    pub fleet: Vec<FleetHost>,
+}
+
+impl Host {
+    /// What an app in the standard layout gets without any file: `root` with `current` in it, no PHP.
+    pub fn standard(root: &Path) -> Host {
+        Host {
+            file: root.join("cutover.toml"),
+            app: AppKeys::standard(root),
+            source: None,
+            php: None,
+            serve: Serve::default(),
+            health: None,
+            hooks: Hooks::default(),
+            fleet: Vec::new(),
+        }
+    }
+
+    pub(crate) fn read(top: &Section<'_>, file: &Path) -> Result<Host, ConfigError> {
+        let base = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Ok(Host {
+            file: file.to_owned(),
+            app: AppKeys::read(&top.section("app")?, base)?,
+            source: top
+                .maybe_section("source")?
+                .map(|section| SourceTree::read(&section, base))
+                .transpose()?,
+            php: top.maybe_section("php")?.map(|section| Php::read(&section)).transpose()?,
+            serve: Serve::read(&top.section("serve")?, base)?,
+            health: top.maybe_section("health")?.map(|section| Health::read(&section)).transpose()?,
+            hooks: Hooks::read(&top.section("hooks")?)?,
+            fleet: top.each("host")?.iter().map(FleetHost::read).collect::<Result<_, _>>()?,
+        })
+    }
+}
