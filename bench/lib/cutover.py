@@ -1,0 +1,60 @@
+"""cutover serve: the same app, the same pool, the same number of workers."""
+
+import os
+import subprocess
+
+import port
+from process import Failed, Process
+
+CONF = """[app]
+name = "bench"
+root = "{root}"
+docroot = "public"
+
+[php]
+fpm = "unix:{fpm}"
+exclusive = true
+connections = 7
+
+[serve]
+listen = ["127.0.0.1:{http}", {{ addr = "127.0.0.1:{https}", tls = true }}]
+tls = [{{ cert = "{cert}", key = "{key}" }}]
+workers = 1
+
+[serve.log]
+access = "{access}"
+
+[serve.limits]
+body = "8G"
+connections = 16384
+"""
+
+
+def binary():
+    """Built by bench/run; CUTOVER names another one."""
+    return os.environ["CUTOVER"]
+
+
+def start(directory, app, logs, cpus, more=""):
+    cert, key = app.certificate()
+    http, https = port.free(), port.free()
+    conf = os.path.join(directory, "cutover.toml")
+    with open(conf, "w") as out:
+        out.write(CONF.format(
+            root=app.root, fpm=os.path.join(directory, "fpm.sock"), http=http, https=https, cert=cert, key=key,
+            access="off" if logs == "off" else os.path.join(directory, "access.log")) + more)
+    for release in app.releases:
+        seal(conf, app, release)
+    server = Process("cutover", [binary(), "serve", conf], cpus, os.path.join(directory, "serve.out"))
+    server.http, server.https = http, https
+    server.conf = conf
+    return server.wait_until(lambda: port.answers(http), "answer")
+
+
+def seal(conf, app, release):
+    """A sealed release cannot change, so its small files are served from memory."""
+    if os.path.exists(os.path.join(app.root, ".cutover", "manifests", release)):
+        return
+    done = subprocess.run([binary(), "--config", conf, "seal", release], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failed(f"cutover seal {release}: {done.stderr}")
