@@ -1,1 +1,45 @@
-//! Judges the deploys of any stack by evidence: scenario, load, observations, verdict.
+//! Judges the deploys of any stack by evidence: scenario -> load -> observations -> verdict -> report.
+//!
+//! A response is a read of one register, with the interval from the moment its request was sent to the moment its last
+//! byte arrived. A flip is a write of that register, with the interval from its call to its return. From nothing but
+//! these intervals and what the answers said, each response is *ok*, *failed* (no release would have answered so, or it
+//! was refused or cut short), *mixed* (parts of two releases) or *stale* (its release was live at no moment of it).
+//!
+//! ```text
+//!   Scenario ──> run ──> Observations ──> verdict::judge ──> Verdicts ──> report::text
+//!   what to ask,  load ×   one line per     pure: no clock,    counts,      for people
+//!   what to flip  flipper  answer and flip  no I/O, replays    convictions
+//! ```
+//!
+//! Rules: nothing here knows how a server works inside, so that it can judge any stack; judging never does I/O;
+//! an answer is judged by what it says, never by what the load hoped for.
+//!
+//! - what to do: [`scenario`], [`page`] (one thing to ask and what each release answers), [`target`]
+//! - doing it: [`run`], [`load`], [`flipper`], [`client`] over [`wire`] (HTTP/1.1, strict), [`clock`], [`progress`]
+//! - what was seen: [`evidence`] (one answer against its page), [`observations`]
+//! - what it means: [`verdict`], [`latency`], [`report`]
+//! - [`probe`]: an application whose every part names its release
+
+pub mod client;
+pub mod clock;
+pub mod evidence;
+pub mod flipper;
+pub mod latency;
+pub mod load;
+pub mod observations;
+pub mod page;
+pub mod probe;
+pub mod progress;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod target;
+pub mod verdict;
+pub mod wire;
+
+pub use flipper::Flipper;
+pub use observations::Observations;
+pub use run::{run, run_blocking};
+pub use scenario::Scenario;
+pub use target::Target;
+pub use verdict::{Verdict, Verdicts, judge};

@@ -1,0 +1,157 @@
+//! Probe: an application whose every part names its release, and what each release of it answers.
+//!
+//! ```text
+//!   DIR/current -> releases/<first>
+//!   DIR/releases/<id>/
+//!     index.php             front controller: /route/… is 200, anything else 404, both name the release
+//!     probe.php  slow.php   main, __DIR__ include, DOCUMENT_ROOT include, relative include, class, data file;
+//!                           slow.php sleeps 3 x 5 ms in between
+//!     upload.php            length and hash (FNV-1a) of what was posted
+//!     sometimes.php  sometimes.txt        in every other release only (the first, the third, …)
+//!     static/small.txt  medium.txt  big.txt     1 KiB, 100 KiB, 2.5 MiB: every line names the release
+//! ```
+//!
+//! A release whose files all have the same length and age in every release would hide a cache that is keyed by them;
+//! one whose files differ in length would hide a torn answer that happens to be as long as it should be. So lengths are
+//! the same if the ids are equally long.
+
+pub mod pages;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Pause between the parts of `slow.php`, in microseconds; there are three.
+pub const SLEEP_US: u32 = 5_000;
+
+/// The static files under `static/`, with the number of their lines of 64 bytes.
+pub const STATIC: [(&str, usize); 3] = [("small.txt", 16), ("medium.txt", 1_600), ("big.txt", 40_960)];
+
+/// Why there is no probe application.
+#[derive(Debug, thiserror::Error)]
+pub enum ScaffoldError {
+    /// An id that cannot be a directory's name, or that would break the marks.
+    #[error("{0:?} cannot name a probe release: use letters, digits, and . _ + ~ - after the first")]
+    Id(String),
+    /// The directory is not empty: nothing of other people's is overwritten.
+    #[error("{0} is not empty")]
+    NotEmpty(PathBuf),
+    /// A file.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Writes the application with these releases into `dir`, which is made if need be, and `current` to the first of them.
+///
+/// # Errors
+/// When an id is no name, the directory is not empty, or a file cannot be written.
+pub fn scaffold(dir: &Path, ids: &[String]) -> Result<(), ScaffoldError> {
+    if let Some(wrong) = ids.iter().find(|id| !is_name(id)) {
+        return Err(ScaffoldError::Id(wrong.clone()));
+    }
+    let releases = dir.join("releases");
+    let failed = |path: &Path, source| ScaffoldError::Write { path: path.to_owned(), source };
+    fs::create_dir_all(dir).map_err(|source| failed(dir, source))?;
+    if fs::read_dir(dir).map_err(|source| failed(dir, source))?.next().is_some() {
+        return Err(ScaffoldError::NotEmpty(dir.to_owned()));
+    }
+    for (number, id) in ids.iter().enumerate() {
+        for (name, bytes) in files(id, number) {
+            let path = releases.join(id).join(name);
+            let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+            made.and_then(|()| fs::write(&path, bytes)).map_err(|source| failed(&path, source))?;
+        }
+    }
+    if let Some(first) = ids.first() {
+        let link = dir.join("current");
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "a first link in a directory that was empty; nobody serves it yet"
+        )]
+        let linked = std::os::unix::fs::symlink(Path::new("releases").join(first), &link);
+        linked.map_err(|source| failed(&link, source))?;
+    }
+    Ok(())
+}
+
+/// Whether the release with this number has the files that only every other release has.
+#[must_use]
+pub fn has_sometimes(number: usize) -> bool {
+    number.is_multiple_of(2)
+}
+
+/// A static file of so many lines; each names the release and is 64 bytes long (longer for ids beyond 30 bytes).
+#[must_use]
+pub fn lines(id: &str, count: usize) -> String {
+    let mut text = String::with_capacity(count * 64);
+    for line in 0..count {
+        let begin = format!("[release {id}] line {line:06} ");
+        text.push_str(&format!("{begin:.<63}\n"));
+    }
+    text
+}
+
+fn files(id: &str, number: usize) -> Vec<(String, String)> {
+    let php = |template: &str| template.replace("__RELEASE__", id);
+    let main = |sleep_us: u32| php(include_str!("probe.php")).replace("__SLEEP_US__", &sleep_us.to_string());
+    let part = |name: &str| php(include_str!("part.php")).replace("__PART__", name);
+    let mut files = vec![
+        ("index.php".to_owned(), php(include_str!("index.php"))),
+        ("probe.php".to_owned(), main(0)),
+        ("slow.php".to_owned(), main(SLEEP_US)),
+        ("upload.php".to_owned(), php(include_str!("upload.php"))),
+        ("parts/dir.php".to_owned(), part("dir")),
+        ("parts/root.php".to_owned(), part("root")),
+        ("parts/relative.php".to_owned(), part("relative")),
+        ("parts/Loaded.php".to_owned(), php(include_str!("Loaded.php"))),
+        ("parts/data.txt".to_owned(), format!("data [release {id}]\n")),
+    ];
+    files.extend(STATIC.map(|(name, count)| (format!("static/{name}"), lines(id, count))));
+    if has_sometimes(number) {
+        files.push(("sometimes.php".to_owned(), php(include_str!("sometimes.php"))));
+        files.push(("sometimes.txt".to_owned(), format!("sometimes [release {id}]\n")));
+    }
+    files
+}
+
+fn is_name(id: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~-".contains(&byte);
+    !id.is_empty() && id.len() <= 128 && !id.starts_with(['.', '-']) && id.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_a_static_file_names_the_release_and_is_as_long_as_in_any_other() {
+        let text = lines("r1", 3);
+        assert_eq!(text.len(), 3 * 64);
+        assert!(text.lines().all(|line| line.contains("[release r1]")));
+        assert_eq!(lines("20261122T101500Z-9f3c2a", 16).len(), 1024);
+    }
+
+    #[test]
+    fn a_scaffold_writes_only_into_an_empty_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let ids = ["r1", "r2"].map(str::to_owned);
+        scaffold(dir.path(), &ids).unwrap();
+        assert!(dir.path().join("current/sometimes.txt").exists());
+        assert!(dir.path().join("releases/r2/probe.php").exists());
+        assert!(!dir.path().join("releases/r2/sometimes.txt").exists());
+        assert!(matches!(scaffold(dir.path(), &ids), Err(ScaffoldError::NotEmpty(_))));
+    }
+
+    #[test]
+    fn an_id_that_is_a_path_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for id in ["..", "a/b", "", "a]b", "-x"] {
+            assert!(matches!(scaffold(dir.path(), &[id.to_owned()]), Err(ScaffoldError::Id(_))), "{id}");
+        }
+    }
+}

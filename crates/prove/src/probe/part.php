@@ -1,0 +1,2 @@
+<?php
+echo "__PART__ [release __RELEASE__]\n";

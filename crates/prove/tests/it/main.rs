@@ -1,0 +1,1 @@
+//! The prover against real servers, and against fakes where a fault must be injected.
