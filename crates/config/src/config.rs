@@ -25,7 +25,11 @@ impl Config {
         let source = Source { file, text };
         let table = DeTable::parse(text).map_err(|error| {
             let span = error.span().unwrap_or(text.len()..text.len());
-            source.complain(span, error.message().replace('\n', "; "), "")
+            let fix = match error.message() {
+                "duplicate key" => "keep one of them",
+                _ => "text stands in quotes, lists in [ ], tables in { } or below [name]",
+            };
+            source.complain(span, error.message().replace('\n', "; "), fix)
         })?;
         let top = Section::top(source, &table)?;
         Ok(Config { says: Says::read(&top)?, host: Host::read(&top, file)? })

@@ -87,7 +87,7 @@ impl<'t> Section<'t> {
     pub(crate) fn need<T: Value>(&self, key: &str) -> Result<T, ConfigError> {
         let missing = || {
             let name = bracketed(self.table);
-            self.complain(format!("{name} needs `{key}`"), format!("write {key} = {}", T::SHAPE))
+            self.complain(format!("{name} needs `{key}`"), format!("write `{key}`, {}", T::SHAPE))
         };
         self.get(key)?.ok_or_else(missing)
     }
@@ -257,5 +257,6 @@ fn unknown(source: Source<'_>, table: &Table, span: Range<usize>, key: &str) -> 
         None if !homes.is_empty() && homes.len() <= 3 => homes.join(", or "),
         None => format!("{} knows {}", bracketed(table), known().collect::<Vec<_>>().join(", ")),
     };
-    source.complain(span, format!("unknown key `{}` in {}", key.escape_debug(), bracketed(table)), fix)
+    let at = if table.name.is_empty() { "at" } else { "in" };
+    source.complain(span, format!("unknown key `{}` {at} {}", key.escape_debug(), bracketed(table)), fix)
 }

@@ -27,7 +27,7 @@ impl HeaderRule {
         let path = section.need("path")?;
         let mut set = Vec::new();
         for (name, at) in section.named("set")? {
-            set.push((header_name(&name, &at)?, at.read_as("a header's value", header_value)?));
+            set.push((header_name(&name, &at)?, at.read_as("a header's value: \"DENY\"", header_value)?));
         }
         if set.is_empty() {
             return Err(section

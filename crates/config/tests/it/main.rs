@@ -1,0 +1,19 @@
+//! What a person can write into cutover.toml, and what they are told when it is wrong.
+
+mod documented;
+mod joined;
+mod mistakes;
+mod patterns;
+mod rubbish;
+mod values;
+
+use config::{Config, ConfigError};
+use std::path::Path;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("shop/cutover.toml"))
+}
+
+fn parsed(text: &str) -> Config {
+    parse(text).unwrap_or_else(|error| panic!("{error}"))
+}
