@@ -1,4 +1,5 @@
 //! What a person can write into cutover.toml, and what they are told when it is wrong.
+#![allow(clippy::unwrap_used, reason = "a test's helper may panic as the test itself may")]
 
 mod documented;
 mod joined;
