@@ -16,19 +16,32 @@
 //! ```
 //!
 //! The rules of this crate: std and rustix only, for it is linked into other people's processes. No threads, no
-//! async, no logging, no serde. Only [`app`] joins paths; only `atomic` renames and syncs.
+//! async, no logging, no serde. Only [`app`] joins paths; only [`atomic`] renames and syncs.
 //!
 //! - names and places: [`id`], [`app`]
-//! - what is live: [`live`], [`lease`], [`pin`]
+//! - what is live: [`live`], [`lease`], [`pin`], [`list`]
+//! - what is whole: [`manifest`] (and its `seal`, behind the feature of that name)
+//! - what changes it: [`flip`], [`prune`], [`lock`], [`history`], all through [`atomic`]
 
 pub mod app;
+pub mod atomic;
+pub mod flip;
+pub mod history;
 pub mod id;
 pub mod lease;
+pub mod list;
 pub mod live;
+pub mod lock;
+pub mod manifest;
 pub mod pin;
+pub mod prune;
+#[cfg(feature = "seal")]
+mod seal;
+mod sum;
 mod walk;
 
 pub use app::App;
+pub use flip::{Flipped, Target, flip};
 pub use id::ReleaseId;
 pub use lease::Lease;
 pub use live::Live;
