@@ -1,4 +1,5 @@
 //! The prover against real servers, and against fakes where a fault must be injected.
+#![allow(clippy::unwrap_used, reason = "a test's helper may panic as the test itself may")]
 
 mod faults;
 mod stack;
