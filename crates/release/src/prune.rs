@@ -77,6 +77,10 @@ pub fn retire(app: &App, id: &ReleaseId) -> Result<Retired, RetireError> {
 pub fn retire_under(lock: &DeployLock, id: &ReleaseId) -> Result<Retired, RetireError> {
     let app = lock.app();
     let place = app.release(id);
+    // Asked twice: here so that what is live is called so though it is in use as well, and again under the lock.
+    if live::read(app).is_ok_and(|live| Some(&live.dir) == live::canonical(&place).as_ref()) {
+        return Err(RetireError::Live { id: id.clone() });
+    }
     let held = hold(&place, id)?;
     let dir = live::canonical(&place).ok_or_else(|| RetireError::NoRelease { id: id.clone() })?;
     not_live(app, id, &dir, &held)?;
