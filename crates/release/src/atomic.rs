@@ -58,8 +58,12 @@ pub fn effect() {
 }
 
 /// Replaces or makes a file: written beside it, synced, renamed over it, the directory synced.
+/// What killed processes left beside it is removed.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), AtomicError> {
     let dir = open_parent(path)?;
+    if let Some(parent) = path.parent() {
+        sweep(parent);
+    }
     let temp = temp_name();
     effect();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
