@@ -5,9 +5,13 @@
 //! ```
 //!
 //! - the application: [`params`] (what it is told)
+//! - the release: [`tree`] (its files), [`resource`] (what a path stands for), [`file`] (a file as an answer)
 //! - the response: [`body`] (what it carries and the pin it holds), [`sendfile`]
 
 pub mod body;
+pub mod file;
 pub mod params;
+pub mod resource;
 pub mod sendfile;
+pub mod tree;
 pub mod wire;

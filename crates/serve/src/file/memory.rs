@@ -1,0 +1,390 @@
+//! Memory: the bytes of small files, kept by what they are; one for the whole process.
+//!
+//! Content is kept under its hash, so releases that share a file share its bytes, and what was packed once stays
+//! packed after a flip. Nothing is ever found under a hash that its bytes do not have. What nobody asked for since
+//! the hand last passed goes first when room is needed (the clock algorithm).
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use bytes::Bytes;
+use rustix::fs::Stat;
+use tokio::sync::{OnceCell, Semaphore};
+
+use crate::file::compress;
+use crate::file::encoding::Encoding;
+use crate::file::identity::{Identity, Known};
+
+/// What one kept content costs beside its bytes, about.
+const OVERHEAD: usize = 256;
+
+/// Files up to this size are read and hashed where they are asked for; the page cache has them as a rule.
+const READ_INLINE_BYTES: u64 = 256 * 1024;
+
+/// Files above this size are not hashed at all: the first visitor would wait for it.
+const HASH_MOST_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The process's memory of files. Holds at most so many bytes, and no file that is larger than another limit.
+pub struct Memory {
+    capacity: usize,
+    file_max: u64,
+    kept: Mutex<Kept>,
+    known: Mutex<Known>,
+    packing: Mutex<HashMap<Key, Arc<OnceCell<Arc<Content>>>>>,
+    packers: Semaphore,
+}
+
+/// What content is kept under: the hash of the plain bytes, and how they are encoded here.
+type Key = ([u8; 32], Encoding);
+
+/// Bytes in memory.
+pub(crate) struct Content {
+    bytes: Bytes,
+    /// Of these bytes, encoded as they are.
+    hash: [u8; 32],
+    /// False: packing did not make it smaller; kept only so that nobody tries again.
+    worth: bool,
+    touched: AtomicBool,
+}
+
+#[derive(Default)]
+struct Kept {
+    contents: HashMap<Key, Arc<Content>>,
+    /// In the order in which the hand passes.
+    hand: VecDeque<Key>,
+    used: usize,
+}
+
+/// An opened file, read or ready to be sent from disk.
+pub(crate) struct Held {
+    pub(crate) name: Name,
+    pub(crate) len: u64,
+    pub(crate) bytes: Bits,
+}
+
+/// What its bytes are known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// The hash of its content.
+    Content([u8; 32]),
+    /// The hash of its identity: it is too large to be read for this.
+    Place([u8; 32]),
+    /// The same, but it was changed a moment ago and may be changing still.
+    Moving([u8; 32]),
+}
+
+/// Where its bytes are.
+pub(crate) enum Bits {
+    Memory(Arc<Content>),
+    Disk(Arc<File>),
+}
+
+impl Memory {
+    /// A memory of at most `capacity` bytes, for files of at most `file_max` bytes.
+    pub fn new(capacity: u64, file_max: u64) -> Memory {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        Memory {
+            capacity: usize::try_from(capacity).unwrap_or(usize::MAX),
+            file_max,
+            kept: Mutex::default(),
+            known: Mutex::default(),
+            packing: Mutex::default(),
+            packers: Semaphore::new(cpus),
+        }
+    }
+
+    /// The bytes in use now.
+    pub fn used_bytes(&self) -> usize {
+        lock(&self.kept).used
+    }
+
+    /// The number of files, and packed forms of them, held now.
+    pub fn len(&self) -> usize {
+        lock(&self.kept).contents.len()
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn takes(&self, size: u64) -> bool {
+        size <= self.file_max
+    }
+
+    pub(crate) fn get(&self, hash: [u8; 32], encoding: Encoding) -> Option<Arc<Content>> {
+        lock(&self.kept).contents.get(&(hash, encoding)).cloned()
+    }
+
+    /// Keeps plain bytes of this hash.
+    pub(crate) fn put(&self, hash: [u8; 32], bytes: Bytes) -> Arc<Content> {
+        let content = Content { bytes, hash, worth: true, touched: AtomicBool::new(false) };
+        self.keep((hash, Encoding::Identity), content)
+    }
+
+    fn keep(&self, key: Key, content: Content) -> Arc<Content> {
+        let content = Arc::new(content);
+        let size = content.bytes.len() + OVERHEAD;
+        if size > self.capacity {
+            return content;
+        }
+        let mut kept = lock(&self.kept);
+        if let Some(there) = kept.contents.get(&key) {
+            return there.clone();
+        }
+        kept.make_room(self.capacity - size);
+        kept.used += size;
+        kept.hand.push_back(key);
+        kept.contents.insert(key, content.clone());
+        content
+    }
+
+    /// The content of this hash in this encoding: from memory, or packed now. However many ask, it is packed once.
+    /// `None`: packing it does not pay.
+    pub(crate) async fn packed(
+        &self,
+        hash: [u8; 32],
+        encoding: Encoding,
+        plain: &Bytes,
+    ) -> Option<Arc<Content>> {
+        let key = (hash, encoding);
+        let content = match self.get(hash, encoding) {
+            Some(content) => content,
+            None => {
+                let cell = lock(&self.packing).entry(key).or_default().clone();
+                let content = cell.get_or_init(|| self.pack(key, plain.clone())).await.clone();
+                lock(&self.packing).remove(&key);
+                content
+            }
+        };
+        content.worth.then_some(content)
+    }
+
+    async fn pack(&self, key: Key, plain: Bytes) -> Arc<Content> {
+        // Closed never; if it were, packing without a permit would do no harm.
+        let _permit = self.packers.acquire().await;
+        let packing = tokio::task::spawn_blocking(move || {
+            let packed = compress::pack(key.1, &plain)?;
+            Some((*blake3::hash(&packed).as_bytes(), Bytes::from(packed)))
+        });
+        let content = match packing.await {
+            Ok(Some((hash, bytes))) => Content { bytes, hash, worth: true, touched: AtomicBool::new(false) },
+            Ok(None) | Err(_) => {
+                Content { bytes: Bytes::new(), hash: [0; 32], worth: false, touched: AtomicBool::new(false) }
+            }
+        };
+        self.keep(key, content)
+    }
+
+    /// A file as it is now: read and kept if it is small, else named and left on disk.
+    pub(crate) async fn hold(&self, file: File, stat: &Stat) -> std::io::Result<Held> {
+        let identity = Identity::of(stat);
+        let known = lock(&self.known).get(&identity);
+        let size = identity.size();
+        if self.takes(size) {
+            if let Some(content) = known.and_then(|hash| self.get(hash, Encoding::Identity)) {
+                return Ok(Held::memory(content));
+            }
+            let limit = self.file_max;
+            let read = on_a_thread_if(size > READ_INLINE_BYTES, move || {
+                let bytes = read_up_to(&file, size, limit)?;
+                let hash = bytes.as_ref().map(|bytes| *blake3::hash(bytes).as_bytes());
+                Ok((file, bytes.zip(hash)))
+            });
+            match read.await? {
+                (_, Some((bytes, hash))) => {
+                    self.learn(identity, hash, stat);
+                    return Ok(Held::memory(self.put(hash, bytes)));
+                }
+                // It grew beyond the limit meanwhile.
+                (file, None) => return Ok(Held::disk(file, identity.unnamed(), size)),
+            }
+        }
+        if let Some(hash) = known {
+            return Ok(Held::disk(file, Name::Content(hash), size));
+        }
+        if size > HASH_MOST_BYTES {
+            return Ok(Held::disk(file, identity.unnamed(), size));
+        }
+        let (file, hash) = on_a_thread_if(true, move || {
+            let hash = hash_of(&file, size)?;
+            Ok((file, hash))
+        })
+        .await?;
+        match hash {
+            Some(hash) => {
+                self.learn(identity, hash, stat);
+                Ok(Held::disk(file, Name::Content(hash), size))
+            }
+            None => Ok(Held::disk(file, identity.unnamed(), size)),
+        }
+    }
+
+    fn learn(&self, identity: Identity, hash: [u8; 32], stat: &Stat) {
+        // Two writes within one tick of the clock would leave the same identity.
+        if !Identity::is_fresh(stat) {
+            lock(&self.known).learn(identity, hash);
+        }
+    }
+}
+
+impl Held {
+    fn memory(content: Arc<Content>) -> Held {
+        Held { name: Name::Content(content.hash), len: content.len(), bytes: Bits::Memory(content) }
+    }
+
+    fn disk(file: File, name: Name, len: u64) -> Held {
+        Held { name, len, bytes: Bits::Disk(Arc::new(file)) }
+    }
+}
+
+impl Content {
+    pub(crate) fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    pub(crate) fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
+    /// The bytes, and a mark that somebody wanted them.
+    pub(crate) fn take(&self) -> Bytes {
+        // Written only when it changes: the line is shared by all threads.
+        if !self.touched.load(Ordering::Relaxed) {
+            self.touched.store(true, Ordering::Relaxed);
+        }
+        self.bytes.clone()
+    }
+}
+
+impl Kept {
+    fn make_room(&mut self, most: usize) {
+        while self.used > most {
+            let Some(key) = self.hand.pop_front() else { return };
+            let Some(content) = self.contents.get(&key) else { continue };
+            if content.touched.swap(false, Ordering::Relaxed) {
+                self.hand.push_back(key);
+                continue;
+            }
+            self.used -= content.bytes.len() + OVERHEAD;
+            self.contents.remove(&key);
+        }
+    }
+}
+
+/// Nothing to hold yet.
+pub(crate) fn nothing() -> Weak<Content> {
+    Weak::new()
+}
+
+/// All of a file that should have `size` bytes; `None` if it has more than `most` by now.
+pub(crate) fn read_up_to(file: &File, size: u64, most: u64) -> std::io::Result<Option<Bytes>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(most)).unwrap_or(0) + 1);
+    let mut chunk = 0;
+    loop {
+        let len = bytes.len();
+        if len as u64 > most {
+            return Ok(None);
+        }
+        // One byte more than it should have, so that the end is seen by the same call as a rule.
+        chunk = (bytes.capacity() - len).max(chunk).max(4096);
+        bytes.resize(len + chunk, 0);
+        let read = file.read_at(&mut bytes[len..], len as u64)?;
+        bytes.truncate(len + read);
+        if read == 0 || (read < chunk && bytes.len() as u64 == size) {
+            return Ok((bytes.len() as u64 <= most).then(|| Bytes::from(bytes)));
+        }
+    }
+}
+
+/// The hash of a file's content; `None` if its length is not `size` any more.
+fn hash_of(file: &File, size: u64) -> std::io::Result<Option<[u8; 32]>> {
+    let mut hasher = blake3::Hasher::new();
+    let mut chunk = vec![0; 128 * 1024];
+    let mut at = 0;
+    loop {
+        let read = file.read_at(&mut chunk, at)?;
+        if read == 0 {
+            return Ok((at == size).then(|| *hasher.finalize().as_bytes()));
+        }
+        hasher.update(&chunk[..read]);
+        at += read as u64;
+    }
+}
+
+async fn on_a_thread_if<T: Send + 'static>(
+    long: bool,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    if long { tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)? } else { work() }
+}
+
+/// A thread that panicked left nothing half done here that matters: counts are only estimates.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(memory: &Memory, bytes: &'static [u8]) -> [u8; 32] {
+        let hash = *blake3::hash(bytes).as_bytes();
+        memory.put(hash, Bytes::from_static(bytes));
+        hash
+    }
+
+    #[test]
+    fn what_was_asked_for_stays_when_room_is_needed() {
+        let memory = Memory::new(3 * (OVERHEAD as u64 + 4), 1000);
+        let [a, b, c] = [b"aaaa", b"bbbb", b"cccc"].map(|bytes| put(&memory, bytes));
+        assert_eq!(memory.len(), 3);
+        assert_eq!(memory.get(a, Encoding::Identity).map(|a| a.take()), Some(Bytes::from_static(b"aaaa")));
+        let d = put(&memory, b"dddd");
+        let there = |hash| memory.get(hash, Encoding::Identity).is_some();
+        assert_eq!([a, b, c, d].map(there), [true, false, true, true]);
+        assert!(memory.used_bytes() <= 3 * (OVERHEAD + 4));
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_kept_and_the_same_is_kept_once() {
+        let memory = Memory::new(OVERHEAD as u64 + 4, 1000);
+        put(&memory, b"aaaaa");
+        assert!(memory.is_empty());
+        put(&memory, b"aaaa");
+        put(&memory, b"aaaa");
+        assert_eq!((memory.len(), memory.used_bytes()), (1, OVERHEAD + 4));
+    }
+
+    #[tokio::test]
+    async fn content_is_packed_once_however_many_ask() {
+        let memory = Memory::new(1 << 20, 1 << 20);
+        let plain = Bytes::from("abc ".repeat(1000));
+        let hash = *blake3::hash(&plain).as_bytes();
+        let [one, two] = tokio::join!(
+            memory.packed(hash, Encoding::Gzip, &plain),
+            memory.packed(hash, Encoding::Gzip, &plain)
+        )
+        .into();
+        assert!(Arc::ptr_eq(&one.unwrap(), &two.unwrap()));
+        assert!(lock(&memory.packing).is_empty());
+        let noise: Bytes = (0..2000u32).flat_map(|i| *blake3::hash(&i.to_le_bytes()).as_bytes()).collect();
+        let hash = *blake3::hash(&noise).as_bytes();
+        assert!(memory.packed(hash, Encoding::Zstd, &noise).await.is_none());
+        assert!(memory.packed(hash, Encoding::Zstd, &noise).await.is_none());
+    }
+
+    #[test]
+    fn a_file_is_read_whole_whatever_its_stated_size() {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, &[7; 10_000]).unwrap();
+        for said in [0, 9_999, 10_000, 10_001, 1 << 40] {
+            let bytes = read_up_to(&file, said, 20_000).unwrap();
+            assert_eq!(bytes.map(|bytes| bytes.len()), Some(10_000), "{said}");
+        }
+        assert_eq!(read_up_to(&file, 10_000, 9_999).unwrap(), None);
+    }
+}

@@ -1,0 +1,291 @@
+//! Resource: what a request's path stands for in the pinned release.
+//!
+//! ```text
+//!   a kept file?             -> File, without a system call
+//!   /a/b.php/rest            -> Script b.php with PATH_INFO /rest, if the release has that very script
+//!   a file                   -> File; PHP source never
+//!   a directory              -> its index (Script or File), the listing, or a redirect to its slash
+//!   nothing                  -> the front controller, else NotFound
+//! ```
+
+pub mod name;
+pub mod path;
+
+use std::path::PathBuf;
+
+use http::{HeaderValue, StatusCode};
+
+use crate::file::listing::Listing;
+use crate::file::{FileRef, FoundFile, Ref};
+use crate::resource::path::{PathError, UrlPath, encode};
+use crate::tree::beneath::Want;
+use crate::tree::place::{Miss, Origin, Place};
+use crate::tree::{Found, Tree, What, join};
+
+/// What a path stands for.
+pub enum Resource {
+    /// A file to be sent: [`crate::file::serve`].
+    File(FileRef),
+    /// A script to be run.
+    Script(Script),
+    /// Another URL of the same site, the value of `Location`: permanent (301).
+    Redirect(HeaderValue),
+    /// A directory that is shown: [`crate::file::listing::page`].
+    Listing(Listing),
+    /// It may not be served.
+    Refused(Refused),
+    /// There is nothing, and no front controller to ask.
+    NotFound,
+}
+
+/// A script of the release, or of shared/ where those may run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// The script's own URL path, decoded (SCRIPT_NAME): `/index.php`.
+    pub name: Vec<u8>,
+    /// Its canonical path on this machine (SCRIPT_FILENAME), in the pinned release.
+    pub file: PathBuf,
+    /// What follows in the URL path, decoded, with its leading slash (PATH_INFO); often empty.
+    pub path_info: Vec<u8>,
+    /// The docroot's canonical path (DOCUMENT_ROOT).
+    pub docroot: PathBuf,
+}
+
+/// Why something is not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The path cannot be meant.
+    #[error("{0}")]
+    Path(#[from] PathError),
+    /// A dotfile, or Cutover's own cutover.toml.
+    #[error("hidden files are not served")]
+    Hidden,
+    /// PHP source is never sent as text.
+    #[error("PHP source is not sent")]
+    Source,
+    /// Scripts below shared/ are not run, unless `php.execute_shared` says so.
+    #[error("scripts in shared/ are not run (php.execute_shared is off)")]
+    SharedScript,
+    /// What is there cannot be served.
+    #[error("{0}")]
+    Miss(#[from] Miss),
+}
+
+impl Refused {
+    /// The status that tells it: what is hidden does not exist for visitors.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Refused::Path(PathError::TooLong) => StatusCode::URI_TOO_LONG,
+            Refused::Path(
+                PathError::NotAbsolute
+                | PathError::Escape
+                | PathError::Nul
+                | PathError::EncodedSlash
+                | PathError::DotSegment,
+            ) => StatusCode::BAD_REQUEST,
+            Refused::Hidden | Refused::Source => StatusCode::NOT_FOUND,
+            Refused::SharedScript => StatusCode::FORBIDDEN,
+            Refused::Miss(miss) => match miss {
+                Miss::Absent | Miss::BelowFile | Miss::Loop | Miss::Special => StatusCode::NOT_FOUND,
+                Miss::Leaves | Miss::Denied => StatusCode::FORBIDDEN,
+                Miss::Failed(_) => StatusCode::SERVICE_UNAVAILABLE,
+            },
+        }
+    }
+}
+
+impl Resource {
+    /// What `path` stands for in `tree`. `query`: what followed the `?`, to be kept by a redirect.
+    /// Looks at the disk only where the release is unsealed or a link leads into shared/.
+    pub fn resolve(tree: &Tree, path: &UrlPath<'_>, query: Option<&str>) -> Resource {
+        if let Some(entry) = tree.entries.get(path.as_bytes()) {
+            return Resource::File(FileRef(Ref::Kept(entry)));
+        }
+        if path.is_hidden() || path.as_bytes() == b"/cutover.toml" {
+            return Resource::Refused(Refused::Hidden);
+        }
+        look(tree, path, query).unwrap_or_else(|nothing| match nothing {
+            Nothing::Here => front(tree).unwrap_or(Resource::NotFound),
+            Nothing::AtAll => Resource::NotFound,
+            Nothing::Refused(why) => Resource::Refused(why),
+        })
+    }
+
+    /// The file at an absolute path that the application named (X-Sendfile): in the pinned release or in shared/,
+    /// wherever there; the docroot is no limit, but PHP source and dotfiles are not sent.
+    pub fn sendfile(tree: &Tree, path: &[u8]) -> Resource {
+        let clean = path.starts_with(b"/") && !path.contains(&0);
+        let found = if clean { tree.find_absolute(path, Want::Bytes) } else { Err(Miss::Absent) };
+        match found.map_err(Nothing::from).and_then(|found| {
+            let name = found.place.name().to_vec();
+            file(path, &name, found)
+        }) {
+            Ok(resource) => resource,
+            Err(Nothing::Here | Nothing::AtAll) => Resource::NotFound,
+            Err(Nothing::Refused(why)) => Resource::Refused(why),
+        }
+    }
+}
+
+/// Why a look gave no resource.
+enum Nothing {
+    /// There is nothing of that name; the front controller may know better.
+    Here,
+    /// Nor may the front controller be asked.
+    AtAll,
+    Refused(Refused),
+}
+
+impl From<Miss> for Nothing {
+    fn from(miss: Miss) -> Self {
+        match miss {
+            Miss::Absent | Miss::BelowFile => Nothing::Here,
+            Miss::Leaves | Miss::Loop | Miss::Special | Miss::Denied | Miss::Failed(_) => {
+                Nothing::Refused(Refused::Miss(miss))
+            }
+        }
+    }
+}
+
+fn look(tree: &Tree, path: &UrlPath<'_>, query: Option<&str>) -> Result<Resource, Nothing> {
+    let relative = path.relative();
+    if memchr::memmem::find(relative, b".php").is_some()
+        && let Some(script) = script_in(tree, path)?
+    {
+        return Ok(script);
+    }
+    let name = relative.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    if !path.names_directory() && name::is_source(name) {
+        return Err(Nothing::Refused(Refused::Source));
+    }
+    let found = tree.find(relative, Want::Bytes)?;
+    match &found.what {
+        What::Dir => directory(tree, path, query, found.place),
+        What::Sealed(_) | What::Open(..) | What::Seen => match path.names_directory() {
+            true => Err(Nothing::Here),
+            false => file(path.as_bytes(), name, found),
+        },
+    }
+}
+
+/// `/dir/script.php/path/info`: the first segment with a script's name that is a file in the release.
+fn script_in(tree: &Tree, path: &UrlPath<'_>) -> Result<Option<Resource>, Nothing> {
+    let bytes = path.as_bytes();
+    let ends = memchr::memchr_iter(b'/', bytes).skip(1).chain([bytes.len()]);
+    let mut start = 1;
+    for end in ends {
+        let segment = &bytes[start..end.max(start)];
+        start = end + 1;
+        if !name::is_script(segment) {
+            continue;
+        }
+        match tree.find(&bytes[1..end], Want::Presence) {
+            Ok(Found { what: What::Dir, .. }) => {}
+            Ok(found) => {
+                return script(tree, bytes[..end].to_vec(), bytes[end..].to_vec(), &found).map(Some);
+            }
+            Err(Miss::Absent) => return Ok(None),
+            // `/picture.jpg/x.php`: what PHP's cgi.fix_pathinfo would run is the picture.
+            Err(Miss::BelowFile) => return Err(Nothing::AtAll),
+            Err(miss) => return Err(miss.into()),
+        }
+    }
+    Ok(None)
+}
+
+fn script(tree: &Tree, name: Vec<u8>, path_info: Vec<u8>, found: &Found) -> Result<Resource, Nothing> {
+    if found.place.origin == Origin::Shared && !tree.executes_shared() {
+        return Err(Nothing::Refused(Refused::SharedScript));
+    }
+    // A link of a script's name that leads to something else runs that as a script: never.
+    if !name::is_script(found.place.name()) {
+        return Err(Nothing::Refused(Refused::Source));
+    }
+    let file = tree.path_of(&found.place);
+    Ok(Resource::Script(Script { name, file, path_info, docroot: tree.docroot() }))
+}
+
+fn front(tree: &Tree) -> Option<Resource> {
+    let front = tree.says().front.as_ref()?.as_bytes();
+    match tree.find(front, Want::Presence) {
+        Ok(found) if !matches!(found.what, What::Dir) => {
+            match script(tree, [b"/", front].concat(), Vec::new(), &found) {
+                Ok(resource) => Some(resource),
+                Err(Nothing::Refused(why)) => Some(Resource::Refused(why)),
+                Err(Nothing::Here | Nothing::AtAll) => None,
+            }
+        }
+        Ok(_) | Err(Miss::Absent | Miss::BelowFile) => None,
+        Err(miss) => Some(Resource::Refused(Refused::Miss(miss))),
+    }
+}
+
+fn file(url: &[u8], name: &[u8], found: Found) -> Result<Resource, Nothing> {
+    // The name a link leads to counts as much as the one that was asked for.
+    let place = &found.place;
+    if name::is_source(name) || name::is_source(place.name()) {
+        return Err(Nothing::Refused(Refused::Source));
+    }
+    if name::is_private(&place.path) || (place.origin == Origin::Release && place.path == b"cutover.toml") {
+        return Err(Nothing::Refused(Refused::Hidden));
+    }
+    if matches!(found.what, What::Dir) {
+        return Err(Nothing::Here);
+    }
+    let Found { place, what } = found;
+    let found = FoundFile { url: url.into(), name: name.into(), place, what };
+    Ok(Resource::File(FileRef(Ref::Found(Box::new(found)))))
+}
+
+fn directory(
+    tree: &Tree,
+    path: &UrlPath<'_>,
+    query: Option<&str>,
+    place: Place,
+) -> Result<Resource, Nothing> {
+    let index = index(tree, path)?;
+    let listed = tree.says().listing;
+    if path.names_directory() {
+        return match index {
+            Some(resource) => Ok(resource),
+            None if listed => Ok(Resource::Listing(Listing::new(path.as_bytes(), place))),
+            None => Err(Nothing::Here),
+        };
+    }
+    match index.is_some() || listed {
+        true => Ok(Resource::Redirect(with_slash(path, query))),
+        false => Err(Nothing::Here),
+    }
+}
+
+/// The first of the index names that the directory has.
+fn index(tree: &Tree, path: &UrlPath<'_>) -> Result<Option<Resource>, Nothing> {
+    for index in &tree.says().index {
+        let index = index.as_bytes();
+        let relative = join(path.relative(), index);
+        let want = if name::is_script(index) { Want::Presence } else { Want::Bytes };
+        let found = match tree.find(&relative, want) {
+            Ok(found) if matches!(found.what, What::Dir) => continue,
+            Ok(found) => found,
+            Err(Miss::Absent | Miss::BelowFile) => continue,
+            Err(miss) => return Err(miss.into()),
+        };
+        if name::is_script(index) {
+            return script(tree, [b"/", &relative[..]].concat(), Vec::new(), &found).map(Some);
+        }
+        return file(path.as_bytes(), index, found).map(Some);
+    }
+    Ok(None)
+}
+
+/// The same path with a slash behind it. It begins with exactly one slash and a name, so it stays on this site.
+fn with_slash(path: &UrlPath<'_>, query: Option<&str>) -> HeaderValue {
+    let mut to = encode(path.as_bytes());
+    to.push('/');
+    if let Some(query) = query {
+        to.push('?');
+        to.push_str(query);
+    }
+    // The query was part of a header section already; if it cannot be part of one again, nobody is led astray.
+    HeaderValue::try_from(to).unwrap_or(HeaderValue::from_static("/"))
+}
