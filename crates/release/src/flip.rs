@@ -5,6 +5,7 @@
 
 use crate::app::App;
 use crate::atomic::{self, AtomicError, NewLink};
+use crate::flocked::Flocked;
 use crate::id::ReleaseId;
 use crate::live::{self, Live, LiveError};
 use crate::manifest::{Sealed, TreeId, find};
@@ -154,13 +155,13 @@ fn put(
 }
 
 /// Finds the target and holds it: its directory, open and share-locked.
-fn hold(app: &App, target: &Target, id: &ReleaseId) -> Result<(PathBuf, OwnedFd), FlipError> {
+fn hold(app: &App, target: &Target, id: &ReleaseId) -> Result<(PathBuf, Flocked), FlipError> {
     let place = match target {
         Target::Sealed(sealed) => sealed.dir().to_owned(),
         Target::Forced(id) => find(app, id).ok_or_else(|| FlipError::NoRelease { id: id.clone() })?,
     };
     let dir = live::canonical(&place).ok_or_else(|| FlipError::NoRelease { id: id.clone() })?;
-    let open = open_dir(&dir)?;
+    let open = Flocked(open_dir(&dir)?);
     let until = Instant::now() + PATIENCE;
     loop {
         match flock(&open, FlockOperation::NonBlockingLockShared) {
@@ -173,7 +174,7 @@ fn hold(app: &App, target: &Target, id: &ReleaseId) -> Result<(PathBuf, OwnedFd)
             Err(_) => break,
         }
     }
-    let tree = TreeId::of_dir(&open).map_err(unreadable(&dir))?;
+    let tree = TreeId::of_dir(&open.0).map_err(unreadable(&dir))?;
     let sealed_as = match target {
         Target::Sealed(sealed) => sealed.tree(),
         Target::Forced(_) => tree,

@@ -8,6 +8,7 @@
 
 use crate::app::App;
 use crate::atomic::{self, AtomicError};
+use crate::flocked::Flocked;
 use crate::id::ReleaseId;
 use crate::sum::sum;
 use rustix::fd::OwnedFd;
@@ -87,15 +88,16 @@ pub fn append(app: &App, event: &Event) -> Result<(), HistoryError> {
     let path = app.history();
     let unreadable = |why| HistoryError::Unreadable { path: path.clone(), why };
     let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = openat(CWD, &path, flags, Mode::from_raw_mode(0o644)).map_err(unreadable)?;
+    let file = Flocked(openat(CWD, &path, flags, Mode::from_raw_mode(0o644)).map_err(unreadable)?);
     // Held over cut and write only, so waiting is short. A torn line is then never another's line in the making.
-    lock(&file).map_err(unreadable)?;
-    let bytes = read_all(&file).map_err(unreadable)?;
+    let Flocked(file) = &file;
+    lock(file).map_err(unreadable)?;
+    let bytes = read_all(file).map_err(unreadable)?;
     let parsed = parse(&bytes).map_err(|line| HistoryError::Damaged { path: path.clone(), line })?;
     if parsed.whole < bytes.len() {
-        atomic::cut(&file, &path, parsed.whole as u64).map_err(HistoryError::Unwritten)?;
+        atomic::cut(file, &path, parsed.whole as u64).map_err(HistoryError::Unwritten)?;
     }
-    atomic::append(&file, &path, line(event).as_bytes()).map_err(HistoryError::Unwritten)?;
+    atomic::append(file, &path, line(event).as_bytes()).map_err(HistoryError::Unwritten)?;
     if bytes.is_empty() {
         atomic::sync_parent(&path).map_err(HistoryError::Unwritten)?;
     }

@@ -4,6 +4,7 @@
 //! rename, and the kernel frees it even after kill -9.
 
 use crate::app::App;
+use crate::flocked::Flocked;
 use crate::live::{self, Live};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
@@ -21,7 +22,7 @@ pub const PATIENCE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Lease {
     live: Live,
-    dir: OwnedFd,
+    dir: Flocked,
     held: OnceLock<()>,
     unheld: Option<Unheld>,
 }
@@ -53,7 +54,7 @@ impl Lease {
     /// between: read the link again. Waits at most [`PATIENCE`], in steps of a millisecond, and only if locked.
     pub fn take(app: &App, live: &Live) -> Result<Lease, LeaseError> {
         let (dir, readable) = open(&live.dir)?;
-        let mut lease = Lease { live: live.clone(), dir, held: OnceLock::new(), unheld: None };
+        let mut lease = Lease { live: live.clone(), dir: Flocked(dir), held: OnceLock::new(), unheld: None };
         if !lease.bears_its_name() {
             return Err(LeaseError::Moved(live.dir.clone()));
         }

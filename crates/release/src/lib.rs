@@ -26,6 +26,7 @@
 pub mod app;
 pub mod atomic;
 pub mod flip;
+mod flocked;
 pub mod history;
 pub mod id;
 pub mod lease;

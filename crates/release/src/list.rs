@@ -1,6 +1,7 @@
 //! List: every release of an app, and what is known about each.
 
 use crate::app::App;
+use crate::flocked::Flocked;
 use crate::history::{self, Event, What};
 use crate::id::ReleaseId;
 use crate::live;
@@ -99,7 +100,7 @@ pub fn releases(app: &App, events: &[Event]) -> std::io::Result<Vec<Listed>> {
 /// flips that meet it try again.
 pub fn used(dir: &Path) -> Used {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let Ok(dir) = openat(CWD, dir, flags, Mode::empty()) else { return Used::Unknown };
+    let Ok(dir) = openat(CWD, dir, flags, Mode::empty()).map(Flocked) else { return Used::Unknown };
     match flock(&dir, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Used::Free,
         Err(Errno::WOULDBLOCK) => Used::Leased,

@@ -5,6 +5,7 @@
 
 use crate::app::App;
 use crate::atomic::{self, AtomicError};
+use crate::flocked::Flocked;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct DeployLock {
     app: App,
-    _file: OwnedFd,
+    _file: Flocked,
 }
 
 /// Why the deploy lock was not taken.
@@ -59,7 +60,7 @@ impl DeployLock {
         // For the message of whoever is refused; the lock itself is the kernel's.
         let pid = format!("{:<10}\n", std::process::id());
         rustix::io::pwrite(&file, pid.as_bytes(), 0).map_err(unusable(&path))?;
-        Ok(DeployLock { app: app.clone(), _file: file })
+        Ok(DeployLock { app: app.clone(), _file: Flocked(file) })
     }
 
     /// The app whose lock this is.

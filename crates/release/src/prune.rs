@@ -5,10 +5,10 @@
 
 use crate::app::App;
 use crate::atomic::{self, AtomicError};
+use crate::flocked::Flocked;
 use crate::id::ReleaseId;
 use crate::live::{self, LiveError};
 use crate::lock::{DeployLock, LockError};
-use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
 use rustix::io::Errno;
 use std::fmt;
@@ -130,10 +130,11 @@ pub fn empty_trash(lock: &DeployLock) -> std::io::Result<usize> {
 }
 
 /// Opens the release and takes the exclusive lock, without waiting.
-fn hold(place: &Path, id: &ReleaseId) -> Result<OwnedFd, RetireError> {
+fn hold(place: &Path, id: &ReleaseId) -> Result<Flocked, RetireError> {
     let unreadable = |why| RetireError::Unreadable { path: place.to_owned(), why };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let dir = openat(CWD, place, flags, Mode::empty()).map_err(|why| match why {
+    let opened = openat(CWD, place, flags, Mode::empty());
+    let dir = opened.map(Flocked).map_err(|why| match why {
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP => RetireError::NoRelease { id: id.clone() },
         why => unreadable(why),
     })?;
@@ -148,7 +149,7 @@ fn hold(place: &Path, id: &ReleaseId) -> Result<OwnedFd, RetireError> {
 }
 
 /// Refuses what is live, and anything while it cannot be told what is live.
-fn not_live(app: &App, id: &ReleaseId, dir: &Path, held: &OwnedFd) -> Result<(), RetireError> {
+fn not_live(app: &App, id: &ReleaseId, dir: &Path, held: &Flocked) -> Result<(), RetireError> {
     let unreadable = |why| RetireError::Unreadable { path: dir.to_owned(), why };
     match live::read(app) {
         Ok(live) if live.dir == *dir => return Err(RetireError::Live { id: id.clone() }),
