@@ -1,3 +1,27 @@
 //! cutover: flags to one command; composes the trades.
+//!
+//! ```text
+//!   args ──> opened (the app: its file and its layout) ──> command/* ──> Answer | Failure ──> print ──> exit code
+//! ```
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or config, 3 refused (locked or in use).
 
-fn main() {}
+mod answer;
+mod args;
+mod command;
+mod history;
+mod opened;
+mod when;
+mod who;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(told) => return args::told(&told),
+    };
+    let json = args.globals.json;
+    answer::print(command::run(args), json)
+}

@@ -123,6 +123,7 @@ fn name(text: &str) -> Result<String, String> {
 }
 
 fn name_of(root: &Path) -> String {
+    let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
     let last = root.file_name().map(|name| name.to_string_lossy().into_owned());
     last.filter(|text| name(text).is_ok()).unwrap_or_else(|| "app".into())
 }

@@ -1,0 +1,159 @@
+//! Args: the command line. One variant per command; the help texts live here, the doing in `command/`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args as Group, Parser, Subcommand};
+use release::ReleaseId;
+
+/// Atomic deploys for web applications served from a document root: every request sees exactly one release.
+#[derive(Debug, Parser)]
+#[command(name = "cutover", version, max_term_width = 100, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub struct Args {
+    #[command(flatten)]
+    pub globals: Globals,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Group)]
+pub struct Globals {
+    /// The app's directory: where its cutover.toml or, without one, its `current` link and `releases/` are
+    #[arg(short = 'C', long = "dir", value_name = "DIR", global = true)]
+    pub dir: Option<PathBuf>,
+    /// The app's cutover.toml
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Answer in JSON, errors too
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented cutover.toml
+    #[command(after_help = "Example:\n  cutover -C /srv/shop init")]
+    Init {
+        /// The app's name; by default the directory's
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Make a release live
+    #[command(
+        after_help = "Examples:\n  cutover flip r42\n  cutover -C /srv/shop flip r42 --force   (although it is not sealed)"
+    )]
+    Flip {
+        /// The release
+        #[arg(value_parser = ReleaseId::parse)]
+        release: ReleaseId,
+        /// Flip although the release is not sealed
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        lock: Lock,
+    },
+    /// Go back to the last good release, or to the one named
+    #[command(
+        after_help = "Examples:\n  cutover rollback\n  cutover rollback r40\n\nThe release that is left is marked bad, so that nothing rolls back to it; `cutover flip` still takes it."
+    )]
+    Rollback {
+        /// The release to go back to; by default the last good one before the live one
+        #[arg(value_parser = ReleaseId::parse)]
+        release: Option<ReleaseId>,
+        /// Go back although the release is not sealed, was never good, or is marked bad
+        #[arg(long)]
+        force: bool,
+        /// Do not mark the release that is left as bad
+        #[arg(long)]
+        keep_good: bool,
+        #[command(flatten)]
+        lock: Lock,
+    },
+    /// List the releases: sealed, live, good, bad, in use
+    #[command(
+        after_help = "Examples:\n  cutover releases\n  cutover releases --json | jq -r '.releases[] | select(.live).id'"
+    )]
+    Releases,
+    /// Say what is live, since when, and whether all is well
+    #[command(
+        after_help = "Example:\n  cutover status || mail -s 'the link is broken' ops\n\nExits with 1 if no release is live."
+    )]
+    Status,
+    /// Mark a release as complete: hash its files and write its manifest
+    #[command(
+        after_help = "Example:\n  rsync -a build/ /srv/shop/releases/r42/ && cutover -C /srv/shop seal r42 && cutover -C /srv/shop flip r42"
+    )]
+    Seal {
+        /// The release; nothing may change in it afterwards
+        #[arg(value_parser = ReleaseId::parse)]
+        release: ReleaseId,
+        /// Seal it anew although it is sealed
+        #[arg(long)]
+        again: bool,
+    },
+    /// Delete releases that are neither needed nor in use
+    #[command(
+        after_help = "Examples:\n  cutover prune --dry-run\n  cutover prune --keep 3\n\nNever deleted: the live release, the one that `rollback` would go to, those that a process holds, and those that\nwere live within app.keep_for. What was never sealed and never live is left alone: it may be in the making."
+    )]
+    Prune {
+        /// Releases to leave besides the live one; by default app.keep
+        #[arg(long, value_name = "N")]
+        keep: Option<u32>,
+        /// Only say what would be deleted
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        lock: Lock,
+    },
+    /// Serve one app or several, each request from exactly one release
+    #[command(
+        after_help = "Examples:\n  cutover serve /srv/shop\n  cutover serve /etc/cutover/*.toml\n  cutover serve --check /etc/cutover/*.toml"
+    )]
+    Serve {
+        /// Each app's cutover.toml, or its directory; by default the current directory
+        #[arg(value_name = "FILE|DIR")]
+        apps: Vec<PathBuf>,
+        /// Only read the configuration and say what it means or what is wrong with it
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write completions for a shell
+    #[command(after_help = "Example:\n  cutover completions bash > /etc/bash_completion.d/cutover")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How long to wait for another command.
+#[derive(Debug, Clone, Copy, Group)]
+pub struct Lock {
+    /// Wait so long if another command is at work; by default not at all
+    #[arg(long, value_name = "DURATION", value_parser = config::value::parse_duration)]
+    wait: Option<std::time::Duration>,
+}
+
+impl Lock {
+    /// How long.
+    pub fn wait(&self) -> std::time::Duration {
+        self.wait.unwrap_or_default()
+    }
+}
+
+const EXAMPLES: &str = "Examples:
+  cutover -C /srv/shop init
+  cutover serve /srv/shop
+  cutover -C /srv/shop flip r42
+  cutover -C /srv/shop rollback
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 refused (locked or in use).";
+
+/// Prints what clap has to say: help and version are answers, the rest is wrong usage.
+pub fn told(told: &clap::Error) -> ExitCode {
+    // A reader that went away wants no more words, and there is nowhere else to say them.
+    match told.print() {
+        Ok(()) | Err(_) if told.use_stderr() => ExitCode::from(2),
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
+    }
+}

@@ -1,0 +1,40 @@
+//! One file per command.
+
+mod completions;
+mod flip;
+mod init;
+mod prune;
+mod releases;
+mod rollback;
+mod seal;
+mod serve;
+mod status;
+
+use crate::answer::{Answer, Failure};
+use crate::args::{Args, Command};
+use crate::opened::Opened;
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<Answer, Failure> {
+    let Args { globals, command } = args;
+    // clap does not see a conflict of global flags that stand on both sides of the command.
+    if globals.dir.is_some() && globals.config.is_some() {
+        return Err(
+            Failure::usage("-C and --config cannot be used together").next("name the file or its directory")
+        );
+    }
+    let opened = || Opened::find(&globals);
+    match command {
+        Command::Init { name } => init::run(&globals, name),
+        Command::Flip { release, force, lock } => flip::run(&opened()?, &release, force, lock),
+        Command::Rollback { release, force, keep_good, lock } => {
+            rollback::run(&opened()?, release, force, keep_good, lock)
+        }
+        Command::Releases => releases::run(&opened()?),
+        Command::Status => status::run(&opened()?),
+        Command::Seal { release, again } => seal::run(&opened()?, &release, again),
+        Command::Prune { keep, dry_run, lock } => prune::run(&opened()?, keep, dry_run, lock),
+        Command::Serve { apps, check } => serve::run(&globals, apps, check),
+        Command::Completions { shell } => completions::run(shell),
+    }
+}

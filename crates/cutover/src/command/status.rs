@@ -1,0 +1,72 @@
+//! status: what is live, since when, and whether all is well.
+
+use release::history;
+use release::list::{Listed, Seal, Used};
+use serde_json::json;
+
+use super::releases::all;
+use crate::answer::{Answer, Failure};
+use crate::opened::Opened;
+use crate::when;
+
+pub fn run(opened: &Opened) -> Result<Answer, Failure> {
+    let name = &opened.config.host.app.name;
+    let events = history::read(&opened.app).map_err(|error| Failure::failed(error).still(opened.still()))?;
+    let live = opened.live().map_err(|error| {
+        let still = match history::last_live(&events) {
+            Some(id) => {
+                format!("{id} was live last; a running `cutover serve` goes on with its last good release")
+            }
+            None => "no release was ever live".into(),
+        };
+        Failure::failed(format!("{name}: {error}")).still(still).next("`cutover flip RELEASE` makes one live")
+    })?;
+    let listed = all(opened, &events)?;
+    let this = listed.iter().find(|listed| listed.live);
+    let noted = history::last_live(&events) == Some(&live.id);
+    let event = events.iter().rev().find(|event| event.what == history::What::Live && event.id == live.id);
+    let event = event.filter(|_| noted);
+    let since = match event {
+        Some(event) => {
+            format!("since {} ({}), by {}", when::stamp(event.time), when::ago(event.time), event.who)
+        }
+        None => "flipped by another tool, not noted yet".into(),
+    };
+    let back = history::last_good_before(&events, &live.id);
+    let mut lines = vec![format!("{name}: {} is live, {since}", live.id)];
+    lines.push(format!("  dir      {}", live.dir.display()));
+    lines.push(format!("  seal     {}", this.map_or("not in releases/".into(), seal)));
+    lines.push(format!("  in use   {}", this.map_or("unknown".into(), used)));
+    lines.push(format!("  rollback {}", back.as_ref().map_or("none".into(), |id| format!("to {id}"))));
+    lines.push(format!("  releases {}", listed.len()));
+    let json = json!({
+        "app": name,
+        "root": opened.app.root(),
+        "live": live.id.to_string(),
+        "dir": live.dir,
+        "link": live.text,
+        "since": event.map(|event| when::stamp(event.time)),
+        "by": event.map(|event| event.who.clone()),
+        "sealed": this.map(|this| matches!(this.seal, Seal::Whole { .. })),
+        "in_use": this.map(|this| this.used == Used::Leased),
+        "rollback": back.map(|id| id.to_string()),
+        "releases": listed.len(),
+    });
+    Ok(Answer::new(lines.join("\n"), json))
+}
+
+fn seal(listed: &Listed) -> String {
+    match &listed.seal {
+        Seal::Whole { entries } => format!("sealed, {entries} entries"),
+        Seal::Unsealed => "not sealed: served with a look at each file on each request".into(),
+        Seal::Broken(why) => format!("broken: {why}"),
+    }
+}
+
+fn used(listed: &Listed) -> String {
+    match listed.used {
+        Used::Leased => "a process holds it".into(),
+        Used::Free => "no process holds it".into(),
+        Used::Unknown => "cannot be told by this user".into(),
+    }
+}

@@ -1,0 +1,12 @@
+//! The real binary, as a person or a script runs it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's helper may panic as the test itself may"
+)]
+
+mod arrows;
+mod at_a_glance;
+mod flips;
+mod prunes;
+mod shop;
