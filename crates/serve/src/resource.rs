@@ -10,17 +10,21 @@
 
 pub mod name;
 pub mod path;
+pub mod refused;
+pub mod script;
 
-use std::path::PathBuf;
-
-use http::{HeaderValue, StatusCode};
+use http::HeaderValue;
 
 use crate::file::listing::Listing;
 use crate::file::{FileRef, FoundFile, Ref};
-use crate::resource::path::{PathError, UrlPath, encode};
+use crate::resource::path::encode;
 use crate::tree::beneath::Want;
 use crate::tree::place::{Miss, Origin, Place};
 use crate::tree::{Found, Tree, What, join};
+
+pub use crate::resource::path::{PathError, UrlPath};
+pub use crate::resource::refused::Refused;
+pub use crate::resource::script::Script;
 
 /// What a path stands for.
 pub enum Resource {
@@ -36,62 +40,6 @@ pub enum Resource {
     Refused(Refused),
     /// There is nothing, and no front controller to ask.
     NotFound,
-}
-
-/// A script of the release, or of shared/ where those may run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Script {
-    /// The script's own URL path, decoded (SCRIPT_NAME): `/index.php`.
-    pub name: Vec<u8>,
-    /// Its canonical path on this machine (SCRIPT_FILENAME), in the pinned release.
-    pub file: PathBuf,
-    /// What follows in the URL path, decoded, with its leading slash (PATH_INFO); often empty.
-    pub path_info: Vec<u8>,
-    /// The docroot's canonical path (DOCUMENT_ROOT).
-    pub docroot: PathBuf,
-}
-
-/// Why something is not served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// The path cannot be meant.
-    #[error("{0}")]
-    Path(#[from] PathError),
-    /// A dotfile, or Cutover's own cutover.toml.
-    #[error("hidden files are not served")]
-    Hidden,
-    /// PHP source is never sent as text.
-    #[error("PHP source is not sent")]
-    Source,
-    /// Scripts below shared/ are not run, unless `php.execute_shared` says so.
-    #[error("scripts in shared/ are not run (php.execute_shared is off)")]
-    SharedScript,
-    /// What is there cannot be served.
-    #[error("{0}")]
-    Miss(#[from] Miss),
-}
-
-impl Refused {
-    /// The status that tells it: what is hidden does not exist for visitors.
-    pub fn status(self) -> StatusCode {
-        match self {
-            Refused::Path(PathError::TooLong) => StatusCode::URI_TOO_LONG,
-            Refused::Path(
-                PathError::NotAbsolute
-                | PathError::Escape
-                | PathError::Nul
-                | PathError::EncodedSlash
-                | PathError::DotSegment,
-            ) => StatusCode::BAD_REQUEST,
-            Refused::Hidden | Refused::Source => StatusCode::NOT_FOUND,
-            Refused::SharedScript => StatusCode::FORBIDDEN,
-            Refused::Miss(miss) => match miss {
-                Miss::Absent | Miss::BelowFile | Miss::Loop | Miss::Special => StatusCode::NOT_FOUND,
-                Miss::Leaves | Miss::Denied => StatusCode::FORBIDDEN,
-                Miss::Failed(_) => StatusCode::SERVICE_UNAVAILABLE,
-            },
-        }
-    }
 }
 
 impl Resource {
@@ -150,9 +98,9 @@ impl From<Miss> for Nothing {
 fn look(tree: &Tree, path: &UrlPath<'_>, query: Option<&str>) -> Result<Resource, Nothing> {
     let relative = path.relative();
     if memchr::memmem::find(relative, b".php").is_some()
-        && let Some(script) = script_in(tree, path)?
+        && let Some(script) = script::in_path(tree, path)?
     {
-        return Ok(script);
+        return Ok(Resource::Script(script));
     }
     let name = relative.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     if !path.names_directory() && name::is_source(name) {
@@ -168,49 +116,12 @@ fn look(tree: &Tree, path: &UrlPath<'_>, query: Option<&str>) -> Result<Resource
     }
 }
 
-/// `/dir/script.php/path/info`: the first segment with a script's name that is a file in the release.
-fn script_in(tree: &Tree, path: &UrlPath<'_>) -> Result<Option<Resource>, Nothing> {
-    let bytes = path.as_bytes();
-    let ends = memchr::memchr_iter(b'/', bytes).skip(1).chain([bytes.len()]);
-    let mut start = 1;
-    for end in ends {
-        let segment = &bytes[start..end.max(start)];
-        start = end + 1;
-        if !name::is_script(segment) {
-            continue;
-        }
-        match tree.find(&bytes[1..end], Want::Presence) {
-            Ok(Found { what: What::Dir, .. }) => {}
-            Ok(found) => {
-                return script(tree, bytes[..end].to_vec(), bytes[end..].to_vec(), &found).map(Some);
-            }
-            Err(Miss::Absent) => return Ok(None),
-            // `/picture.jpg/x.php`: what PHP's cgi.fix_pathinfo would run is the picture.
-            Err(Miss::BelowFile) => return Err(Nothing::AtAll),
-            Err(miss) => return Err(miss.into()),
-        }
-    }
-    Ok(None)
-}
-
-fn script(tree: &Tree, name: Vec<u8>, path_info: Vec<u8>, found: &Found) -> Result<Resource, Nothing> {
-    if found.place.origin == Origin::Shared && !tree.executes_shared() {
-        return Err(Nothing::Refused(Refused::SharedScript));
-    }
-    // A link of a script's name that leads to something else runs that as a script: never.
-    if !name::is_script(found.place.name()) {
-        return Err(Nothing::Refused(Refused::Source));
-    }
-    let file = tree.path_of(&found.place);
-    Ok(Resource::Script(Script { name, file, path_info, docroot: tree.docroot() }))
-}
-
 fn front(tree: &Tree) -> Option<Resource> {
     let front = tree.says().front.as_ref()?.as_bytes();
     match tree.find(front, Want::Presence) {
         Ok(found) if !matches!(found.what, What::Dir) => {
-            match script(tree, [b"/", front].concat(), Vec::new(), &found) {
-                Ok(resource) => Some(resource),
+            match script::at(tree, [b"/", front].concat(), Vec::new(), &found) {
+                Ok(script) => Some(Resource::Script(script)),
                 Err(Nothing::Refused(why)) => Some(Resource::Refused(why)),
                 Err(Nothing::Here | Nothing::AtAll) => None,
             }
@@ -271,7 +182,8 @@ fn index(tree: &Tree, path: &UrlPath<'_>) -> Result<Option<Resource>, Nothing> {
             Err(miss) => return Err(miss.into()),
         };
         if name::is_script(index) {
-            return script(tree, [b"/", &relative[..]].concat(), Vec::new(), &found).map(Some);
+            let script = script::at(tree, [b"/", &relative[..]].concat(), Vec::new(), &found)?;
+            return Ok(Some(Resource::Script(script)));
         }
         return file(path.as_bytes(), index, found).map(Some);
     }

@@ -7,25 +7,31 @@
 //! ```
 
 pub mod beneath;
+pub mod ground;
 pub mod place;
 mod walk;
 
 use std::fs::File;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use config::Says;
+use release::Lease;
 use release::manifest::{Kind, Manifest};
-use release::{App, Lease};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat};
-use rustix::io::Errno;
+use rustix::fs::{FileType, Stat, fstat};
 
 use crate::file::cache::Entries;
+use crate::file::held;
 use crate::file::memory::Memory;
 use crate::tree::beneath::Want;
+use crate::tree::ground::GroundError;
 use crate::tree::place::{Miss, Origin, Place};
+
+pub use crate::tree::ground::Ground;
+
+/// The largest cutover.toml that is read.
+const OWN_BYTES: u64 = 1024 * 1024;
 
 /// A race with somebody who moves links about is tried so often.
 const ATTEMPTS: usize = 8;
@@ -43,24 +49,12 @@ pub struct Tree {
     pub(crate) memory: Arc<Memory>,
 }
 
-/// A directory that files may come from: held open, with its canonical path.
-pub struct Ground {
-    dir: OwnedFd,
-    /// The canonical path first; then others by which links may name it.
-    names: Vec<PathBuf>,
-}
-
 /// Why a release cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
     /// The descriptor of the release could not be had.
-    #[error("cannot hold {path} open")]
-    Hold {
-        /// The directory.
-        path: PathBuf,
-        /// What the kernel said.
-        source: Errno,
-    },
+    #[error(transparent)]
+    Hold(#[from] GroundError),
     /// The docroot is not there, or no directory, or outside of the release.
     #[error("cannot serve the docroot `{docroot}` of {release}: {why}")]
     Docroot {
@@ -109,24 +103,8 @@ impl Tree {
         execute_shared: bool,
         memory: Arc<Memory>,
     ) -> Result<Tree, TreeError> {
-        let path = lease.path().to_owned();
-        let dir = lease.dir().try_clone_to_owned().map_err(|error| TreeError::Hold {
-            path: path.clone(),
-            source: Errno::from_io_error(&error).unwrap_or(Errno::MFILE),
-        })?;
         let docroot = lease.live().below.join(&says.docroot);
-        Self::build(Ground { dir, names: vec![path] }, &docroot, shared, seal, says, execute_shared, memory)
-    }
-
-    pub(crate) fn build(
-        release: Ground,
-        docroot: &Path,
-        shared: Option<Ground>,
-        seal: Option<Manifest>,
-        says: Arc<Says>,
-        execute_shared: bool,
-        memory: Arc<Memory>,
-    ) -> Result<Tree, TreeError> {
+        let release = Ground::release(lease)?;
         let mut tree = Tree {
             release,
             shared,
@@ -141,7 +119,7 @@ impl Tree {
             Ok(place) => tree.docroot = place.path,
             Err(why) => {
                 let release = tree.release.path().to_owned();
-                return Err(TreeError::Docroot { docroot: docroot.to_owned(), release, why });
+                return Err(TreeError::Docroot { docroot, release, why });
             }
         }
         Ok(tree)
@@ -282,6 +260,19 @@ impl Tree {
     }
 }
 
+/// A text file of the release, by its path there, such as its own cutover.toml. `None`: it has none, it is not
+/// UTF-8, or it is larger than 1 MiB. Links are not followed.
+pub fn read_own(lease: &Lease, path: &Path) -> Option<String> {
+    let fd = beneath::open(lease.dir(), path.as_os_str().as_bytes(), Want::Bytes).ok()?;
+    let stat = fstat(&fd).ok()?;
+    let size = u64::try_from(stat.st_size).ok()?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return None;
+    }
+    let bytes = held::read_up_to(&File::from(fd), size, OWN_BYTES).ok()??;
+    String::from_utf8(bytes.into()).ok()
+}
+
 /// What the seal says about a path; `None`: there is a link on the way.
 fn sealed(seal: &Manifest, path: &[u8]) -> Result<Option<What>, Miss> {
     match seal.get(path).map(|entry| &entry.kind) {
@@ -301,51 +292,6 @@ fn sealed(seal: &Manifest, path: &[u8]) -> Result<Option<What>, Miss> {
         }
     }
     Err(Miss::Absent)
-}
-
-impl Ground {
-    /// The app's shared directory; `None` if it has none. It may itself be a link: that is the host's business.
-    pub fn shared(app: &App) -> Result<Option<Ground>, TreeError> {
-        Self::at(&app.shared())
-    }
-
-    pub(crate) fn at(path: &Path) -> Result<Option<Ground>, TreeError> {
-        let failed = |source| TreeError::Hold { path: path.to_owned(), source };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = match openat(CWD, path, flags, Mode::empty()) {
-            Ok(dir) => dir,
-            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-            Err(why) => return Err(failed(why)),
-        };
-        // The canonical path of exactly the directory that is now open.
-        let link = format!("/proc/self/fd/{}", rustix::fd::AsRawFd::as_raw_fd(&dir));
-        let canonical = readlinkat(CWD, link, Vec::new()).map_err(failed)?.into_bytes();
-        let canonical = PathBuf::from(std::ffi::OsString::from_vec(canonical));
-        let mut names = vec![canonical];
-        if names[0] != path {
-            names.push(path.to_owned());
-        }
-        Ok(Some(Ground { dir, names }))
-    }
-
-    pub(crate) fn dir(&self) -> BorrowedFd<'_> {
-        self.dir.as_fd()
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.names.first().map_or(Path::new("/"), PathBuf::as_path)
-    }
-
-    pub(crate) fn known_as(&self) -> impl Iterator<Item = &Path> {
-        self.names.iter().map(PathBuf::as_path)
-    }
-
-    fn below(&self, path: &[u8]) -> PathBuf {
-        if path.is_empty() {
-            return self.path().to_owned();
-        }
-        self.path().join(std::ffi::OsStr::from_bytes(path))
-    }
 }
 
 /// Two relative paths as one.

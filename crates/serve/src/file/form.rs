@@ -13,7 +13,8 @@ use crate::file::Ask;
 use crate::file::conditional::{Validators, Verdict, plausible};
 use crate::file::encoding::Encoding;
 use crate::file::etag::ETag;
-use crate::file::memory::{Content, Name};
+use crate::file::held::Name;
+use crate::file::memory::Content;
 use crate::file::range::{self, Asked, Span};
 
 /// What all forms of a file have in common.

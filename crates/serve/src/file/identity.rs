@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::Stat;
 
-use crate::file::memory::Name;
+use crate::file::held::Name;
 
 /// A file changed so recently may change again without its times telling: they are as coarse as a tick (10 ms on
 /// slow kernels, 2 s on FAT).

@@ -36,6 +36,20 @@ pub enum PathError {
     DotSegment,
 }
 
+impl PathError {
+    /// The status that tells it.
+    pub fn status(self) -> u16 {
+        match self {
+            PathError::TooLong => 414,
+            PathError::NotAbsolute
+            | PathError::Escape
+            | PathError::Nul
+            | PathError::EncodedSlash
+            | PathError::DotSegment => 400,
+        }
+    }
+}
+
 impl<'a> UrlPath<'a> {
     /// Takes the path of a request target, without its query. Borrows where nothing is to be decoded.
     pub fn parse(raw: &'a str) -> Result<Self, PathError> {

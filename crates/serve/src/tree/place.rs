@@ -66,6 +66,28 @@ impl Place {
     }
 }
 
+impl Miss {
+    /// The status that tells it.
+    pub fn status(self) -> u16 {
+        match self {
+            Miss::Absent | Miss::BelowFile | Miss::Loop | Miss::Special => 404,
+            Miss::Leaves | Miss::Denied => 403,
+            Miss::Failed(_) => 503,
+        }
+    }
+
+    /// A sentence for the visitor, which tells nothing about the disk.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Miss::Absent | Miss::BelowFile | Miss::Loop | Miss::Special => {
+                "There is nothing at this address."
+            }
+            Miss::Leaves | Miss::Denied => "This may not be seen.",
+            Miss::Failed(_) => "This cannot be read just now.",
+        }
+    }
+}
+
 impl From<Errno> for Miss {
     fn from(why: Errno) -> Self {
         match why {
