@@ -21,6 +21,8 @@
 
 pub mod address;
 pub mod blocking;
+#[cfg(feature = "async")]
+pub mod client;
 pub mod head;
 pub mod params;
 pub mod record;

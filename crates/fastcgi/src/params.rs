@@ -65,6 +65,13 @@ pub struct Pairs<'a> {
     rest: &'a [u8],
 }
 
+impl Pairs<'_> {
+    /// How many bytes are not read yet.
+    pub(crate) fn rest_len(&self) -> usize {
+        self.rest.len()
+    }
+}
+
 impl<'a> Iterator for Pairs<'a> {
     type Item = Result<(&'a [u8], &'a [u8]), Malformed>;
 

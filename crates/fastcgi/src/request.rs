@@ -11,8 +11,24 @@ use crate::{
 pub fn write_begin(out: &mut Vec<u8>, id: u16, role: Role, keep: bool, params: &Params) {
     let [role1, role0] = role.number().to_be_bytes();
     record::write_record(out, Kind::BeginRequest, id, &[role1, role0, u8::from(keep), 0, 0, 0, 0, 0]);
-    record::write_stream(out, Kind::Params, id, params.as_bytes());
+    write_params(out, id, params.as_bytes());
     record::write_stream_end(out, Kind::Params, id);
+}
+
+/// Splits between pairs, not within them: PHP reads each record's pairs on their own (php-src main/fastcgi.c,
+/// fcgi_get_params), although the specification makes one stream of them. A pair that fits into no record is split.
+fn write_params(out: &mut Vec<u8>, id: u16, mut packed: &[u8]) {
+    while packed.len() > record::FULL_CONTENT {
+        let mut read = pairs(packed);
+        let mut fit = 0;
+        while read.next().is_some() && packed.len() - read.rest_len() <= record::FULL_CONTENT {
+            fit = packed.len() - read.rest_len();
+        }
+        let (now, later) = packed.split_at(if fit == 0 { record::FULL_CONTENT } else { fit });
+        record::write_record(out, Kind::Params, id, now);
+        packed = later;
+    }
+    record::write_stream(out, Kind::Params, id, packed);
 }
 
 /// Appends a piece of the body as STDIN records; nothing for an empty piece (an empty record would end the stream).
@@ -345,6 +361,27 @@ mod tests {
             let told = vec![format!("begin 1 {keep}"), "StdinEnd { id: 1 }".into(), "values 1".into()];
             prop_assert_eq!(read(&out, piece, RequestLimits::default()), Ok((told, body)));
         }
+    }
+
+    #[test]
+    fn long_parameters_are_split_between_pairs_because_php_reads_each_record_alone() {
+        let mut long = Params::new();
+        for _ in 0..5 {
+            long.push(b"HTTP_COOKIE", &[b'x'; 30_000]);
+        }
+        let mut out = Vec::new();
+        write_begin(&mut out, 1, Role::Responder, true, &long);
+        let (mut at, mut read) = (0, 0);
+        while at < out.len() {
+            let header = Header::parse(out[at..].first_chunk().unwrap()).unwrap();
+            let content = &out[at + HEADER_LEN..][..header.content.into()];
+            if header.kind == Kind::Params.byte() {
+                assert!(pairs(content).all(|pair| pair.is_ok()));
+                read += pairs(content).count();
+            }
+            at += HEADER_LEN + content.len() + usize::from(header.padding);
+        }
+        assert_eq!(read, 5);
     }
 
     #[test]

@@ -114,14 +114,14 @@ impl ResponseReader {
         }
     }
 
-    /// If the whole response stands in the input: how many bytes of output it has. Looks ahead only; a fault that
-    /// lies ahead is found when it is reached.
+    /// If a whole, faultless response stands in the input: how many bytes of output it has. Looks ahead only; a fault
+    /// that lies ahead is found when it is reached.
     pub fn whole_len(mut self, mut input: &[u8]) -> Option<usize> {
         let mut output = 0;
         loop {
             let drop = match self.step(input).ok()? {
                 Step::Need => return None,
-                Step::End(..) => return Some(output),
+                Step::End(_, end) => return (end.protocol == ProtocolStatus::Complete).then_some(output),
                 Step::Stdout(count) => {
                     self.took(count);
                     output += count;

@@ -1,0 +1,12 @@
+//! The clients against a real PHP-FPM, and against peers that misbehave.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may fail the test by a panic")]
+
+mod blocking;
+#[cfg(feature = "async")]
+mod faults;
+mod fpm;
+mod garbage;
+#[cfg(feature = "async")]
+mod pool;
+#[cfg(feature = "async")]
+mod streams;

@@ -1,0 +1,1 @@
+//! Long bodies, early answers, aborts.
