@@ -4,12 +4,13 @@
 //! accept -> guard (the head's bytes) -> hyper -> route -> pin -> resolve -> reply -> last byte -> unpin
 //! ```
 //!
-//! - the application: [`params`] (what it is told)
+//! - the application: [`params`] (what it is told), [`fpm`] (the embedded pool it runs in)
 //! - the release: [`tree`] (its files), [`resource`] (what a path stands for), [`file`] (a file as an answer)
 //! - the response: [`body`] (what it carries and the pin it holds), [`sendfile`]
 
 pub mod body;
 pub mod file;
+pub mod fpm;
 pub mod params;
 pub mod resource;
 pub mod sendfile;

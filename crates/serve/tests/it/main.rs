@@ -1,0 +1,4 @@
+//! The server's promises, on real processes: one binary for all of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod fpm;
