@@ -103,9 +103,6 @@ fn look(tree: &Tree, path: &UrlPath<'_>, query: Option<&str>) -> Result<Resource
         return Ok(Resource::Script(script));
     }
     let name = relative.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    if !path.names_directory() && name::is_source(name) {
-        return Err(Nothing::Refused(Refused::Source));
-    }
     let found = tree.find(relative, Want::Bytes)?;
     match &found.what {
         What::Dir => directory(tree, path, query, found.place),

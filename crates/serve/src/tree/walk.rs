@@ -17,6 +17,8 @@ struct Walk<'a> {
     tree: &'a Tree,
     at: At,
     todo: Vec<Vec<u8>>,
+    /// How many of them the visitor named; the others come from links.
+    own: usize,
     links: usize,
     shared_entered: bool,
 }
@@ -34,7 +36,9 @@ enum At {
 /// place alone, which is opened without following anything.
 pub(crate) fn follow(tree: &Tree, path: &[u8]) -> Result<Place, Miss> {
     let start = At::Below(Place { origin: Origin::Release, path: Vec::new() });
-    Walk::new(tree, start, path).run()
+    let mut walk = Walk::new(tree, start, path);
+    walk.own = walk.todo.len();
+    walk.run()
 }
 
 /// The same for an absolute path, as an application names a file (X-Sendfile).
@@ -44,7 +48,7 @@ pub(crate) fn follow_absolute(tree: &Tree, path: &[u8]) -> Result<Place, Miss> {
 
 impl<'a> Walk<'a> {
     fn new(tree: &'a Tree, at: At, path: &[u8]) -> Self {
-        let mut walk = Walk { tree, at, todo: Vec::new(), links: 0, shared_entered: false };
+        let mut walk = Walk { tree, at, todo: Vec::new(), own: 0, links: 0, shared_entered: false };
         walk.push(path);
         walk
     }
@@ -56,7 +60,11 @@ impl<'a> Walk<'a> {
 
     fn run(mut self) -> Result<Place, Miss> {
         while let Some(name) = self.todo.pop() {
+            let own = self.todo.len() < self.own;
+            self.own = self.own.min(self.todo.len());
             match &mut self.at {
+                // A link may pass through the outside; a visitor does not choose the way from there.
+                At::Outside(_) if own => return Err(Miss::Leaves),
                 At::Outside(above) => {
                     if name == b".." {
                         above.pop();

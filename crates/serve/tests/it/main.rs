@@ -1,4 +1,7 @@
-//! The server's promises, on real processes: one binary for all of them.
+//! The server's promises, on real processes and real files: one binary for all of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod beneath;
 mod fpm;
+mod resources;
+mod shop;
