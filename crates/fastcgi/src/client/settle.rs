@@ -1,15 +1,20 @@
 //! Settle: what becomes of a connection when its request is over for the caller but perhaps not for the worker.
 
-use std::{os::fd::AsFd, time::Duration};
+use std::{
+    io,
+    mem::MaybeUninit,
+    os::fd::{AsFd, OwnedFd},
+};
 
 use bytes::Buf;
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    net::{Shutdown, shutdown},
+    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, sendmsg, shutdown},
+    pipe::{PipeFlags, pipe_with},
 };
+use tokio::{io::AsyncReadExt, net::unix::pipe};
 
 use super::{Held, connection::Link};
-use crate::response::Step;
+use crate::{record::REQUEST_ID, request::write_abort, response::Step};
 
 /// The worker is free: the next request may have the connection.
 pub(super) fn free(mut link: Link) {
@@ -30,28 +35,50 @@ pub(super) fn settle(link: Link, held: Option<Held>) {
 }
 
 /// The caller wants no more of it. PHP-FPM notices when it next writes, so the worker may go on for long; what is
-/// held is held until then, as far as that can be seen:
-/// - on a Unix socket our reading half is closed, its next write fails, and its close shows as a hang-up here;
+/// held is held until it ends, as far as that can be seen:
+/// - on a Unix socket our reading half is closed, so that its next write fails, and a canary tells when it has ended;
 /// - if it has not got the whole request, our writing half is closed, and what it still says is read and dropped;
-/// - on TCP there is no such half: the connection is closed, and nothing more is known.
+/// - on TCP the connection is closed, and nothing more is known.
 pub(super) fn abort(link: Link, held: Option<Held>, sent_all: bool) {
-    if link.is_unix() && sent_all {
-        // Not connected any more: then it is gone, and the first look will tell.
-        if shutdown(link.as_fd(), Shutdown::Read).is_err() {
-            return;
+    if !sent_all {
+        // An error means that it is gone already.
+        if shutdown(link.as_fd(), Shutdown::Write).is_ok() {
+            spawn(async move {
+                drained(link).await;
+                drop(held);
+            });
         }
+    } else if link.is_unix()
+        && shutdown(link.as_fd(), Shutdown::Read).is_ok()
+        && let Ok(canary) = canary(&link)
+    {
         spawn(async move {
-            hung_up(&link).await;
+            died(canary).await;
             drop((link, held));
         });
-    } else if !sent_all {
-        if shutdown(link.as_fd(), Shutdown::Write).is_err() {
-            return;
-        }
-        spawn(async move {
-            drained(link).await;
-            drop(held);
-        });
+    }
+}
+
+/// Sends ABORT_REQUEST with the only writing end of a pipe attached to it. PHP-FPM looks at what it has not read when
+/// its request is over (main/fastcgi.c, fcgi_close): then, or when it dies, the kernel closes that end, and the reading
+/// end tells. Its hang-up would tell nothing: it waits for ours.
+fn canary(link: &Link) -> io::Result<OwnedFd> {
+    let (reading, writing) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    let mut record = Vec::new();
+    write_abort(&mut record, REQUEST_ID);
+    let fds = [writing.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut attached = SendAncillaryBuffer::new(&mut space);
+    attached.push(SendAncillaryMessage::ScmRights(&fds));
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    sendmsg(link.as_fd(), &[io::IoSlice::new(&record)], &mut attached, flags)?;
+    Ok(reading)
+}
+
+async fn died(canary: OwnedFd) {
+    if let Ok(mut pipe) = pipe::Receiver::from_owned_fd(canary) {
+        // Nobody writes: end-of-file is all that can come.
+        pipe.read_u8().await.ok();
     }
 }
 
@@ -89,26 +116,6 @@ async fn drained(mut link: Link) {
 }
 
 const DRAINED: usize = 1 << 20;
-
-/// Waits until the other end is closed, looking now and then: no readiness tells this from our own half-close.
-async fn hung_up(link: &Link) {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let mut look = [PollFd::new(link, PollFlags::empty())];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        match poll(&mut look, Some(&now)) {
-            Ok(0) => {}
-            Ok(_) => return,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return,
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {

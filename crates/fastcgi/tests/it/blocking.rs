@@ -22,7 +22,7 @@ fn the_blocking_client_gets_a_whole_response_with_status_fields_log_and_body() {
 
 #[test]
 fn the_blocking_client_sends_a_large_body_to_a_script_that_answers_before_it_reads() {
-    let fpm = Fpm::start(1);
+    let fpm = Fpm::start_with(1, "php_admin_flag[enable_post_data_reading] = off", false);
     fpm.script(
         "early.php",
         "echo str_repeat('x', 3000000); flush(); echo strlen(file_get_contents('php://input'));",

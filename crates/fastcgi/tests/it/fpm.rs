@@ -46,7 +46,8 @@ impl Fpm {
         );
         fs::write(dir.path().join("fpm.conf"), config).unwrap();
         let mut command = Command::new(binary());
-        command.arg("-F").arg("-R").arg("-y").arg(dir.path().join("fpm.conf"));
+        // Without the machine's php.ini: no output buffering, no opcache, the same everywhere.
+        command.arg("-n").arg("-F").arg("-R").arg("-y").arg(dir.path().join("fpm.conf"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let master = command.spawn().expect("php-fpm must start");
         let mut fpm = Fpm { master, dir, address };
