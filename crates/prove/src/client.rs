@@ -71,11 +71,16 @@ pub enum Fault {
     TooLong(Duration),
 }
 
-impl Answer<'_> {
+impl<'a> Answer<'a> {
     /// The value of a header, where it is text.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&'a str> {
         wire::header(self.head, name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// The values of a header that may come several times, where they are text.
+    pub fn headers(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        wire::headers(self.head, name).filter_map(|value| std::str::from_utf8(value).ok())
     }
 }
 

@@ -8,7 +8,8 @@
 //! answer, the flip has happened, returned or not, and who begins after that may not get the old one. So each span is
 //! shortened by the first end of a response that can only belong to the next flip, and judged again. With that the
 //! judgement is exact (nobody is convicted if and only if the history is linearizable) when no response could belong to
-//! two spans, and never convicts a linearizable history in any case; `tests` hold both against brute force.
+//! two spans, and never convicts a linearizable history in any case; `tests` hold both against brute force. Of two
+//! responses that contradict each other within one flip, the one that began later is convicted, whichever was wrong.
 
 use crate::observations::{Observations, Response, Seen};
 use serde::{Deserialize, Serialize};

@@ -99,10 +99,15 @@ pub fn head(bytes: &[u8], asked_head: bool) -> Result<Option<Head>, WireError> {
 /// The value of the first header called `name` in a whole head.
 #[must_use]
 pub fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    headers(head, name).next()
+}
+
+/// The values of all headers called `name` in a whole head.
+pub fn headers<'a>(head: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
     lines(head)
         .skip(1)
         .filter_map(|line| name_and_value(line.ok()?).ok())
-        .find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
+        .filter(move |(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
         .map(|(_, value)| value)
 }
 

@@ -11,21 +11,6 @@ use crate::args::Globals;
 use crate::opened::{Opened, at_or_in};
 
 pub fn run(globals: &Globals, apps: Vec<PathBuf>, check: bool) -> Result<Answer, Failure> {
-    let served = load(globals, &apps)?;
-    if check {
-        return Ok(checked(&served));
-    }
-    let globals = globals.clone();
-    let again = move || load(&globals, &apps).map_err(|failure| failure.error.into());
-    serve::run(Box::new(again)).map_err(|error| {
-        let reason = std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
-        Failure::failed(format!("{error}{reason}")).still("nothing is served by this process")
-    })?;
-    Ok(Answer::default())
-}
-
-/// Reads the files and joins them; again at each reload.
-fn load(globals: &Globals, apps: &[PathBuf]) -> Result<Served, Failure> {
     let configs = if apps.is_empty() {
         vec![Opened::find(globals)?.config]
     } else {
@@ -35,7 +20,11 @@ fn load(globals: &Globals, apps: &[PathBuf]) -> Result<Served, Failure> {
     for config in &configs {
         Opened::of(config.clone())?;
     }
-    config::join(configs).map_err(Failure::usage)
+    let served = config::join(configs).map_err(Failure::usage)?;
+    if check {
+        return Ok(checked(&served));
+    }
+    Err(Failure::failed("the server is not built in yet"))
 }
 
 /// What the files mean, site by site.

@@ -31,9 +31,19 @@ pub struct Activity {
     overdue: AtomicBool,
     closing: AtomicBool,
     upgraded: AtomicBool,
-    multiplexed: AtomicBool,
     refusal: std::sync::Mutex<Option<super::head::Refusal>>,
     wake: Notify,
+}
+
+/// What the sweep found.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub enum Late {
+    /// Nothing is late.
+    No,
+    /// No request for too long: to be closed as HTTP allows.
+    Idle,
+    /// A read or a write took too long.
+    Stuck,
 }
 
 impl Activity {
@@ -49,7 +59,6 @@ impl Activity {
             overdue: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
-            multiplexed: AtomicBool::new(false),
             refusal: std::sync::Mutex::new(None),
             wake: Notify::new(),
         };
@@ -111,7 +120,7 @@ impl Activity {
     }
 
     /// Compares with the clock; a stuck connection finds it out at its next poll, which this wakes.
-    pub fn sweep(&self, patience: &Patience) {
+    pub fn sweep(&self, patience: &Patience) -> Late {
         let now = self.now();
         let over = |since: &AtomicU64, limit: Duration| {
             let since = since.load(Ordering::Relaxed);
@@ -123,9 +132,13 @@ impl Activity {
         {
             self.overdue.store(true, Ordering::Relaxed);
             self.wake.notify_one();
-        } else if self.is_idle() && !self.is_upgraded() && over(&self.idle_since, patience.idle) {
-            self.close();
+            return Late::Stuck;
         }
+        if self.is_idle() && !self.is_upgraded() && over(&self.idle_since, patience.idle) {
+            self.close();
+            return Late::Idle;
+        }
+        Late::No
     }
 
     /// Asks the connection to end after the response in hand, at once if there is none.
@@ -155,16 +168,6 @@ impl Activity {
     /// Whether [`Self::upgrade`] was called.
     pub fn is_upgraded(&self) -> bool {
         self.upgraded.load(Ordering::Acquire)
-    }
-
-    /// The connection speaks HTTP/2: it can be told to go away without losing a request.
-    pub fn multiplex(&self) {
-        self.multiplexed.store(true, Ordering::Release);
-    }
-
-    /// Whether [`Self::multiplex`] was called.
-    pub fn is_multiplexed(&self) -> bool {
-        self.multiplexed.load(Ordering::Acquire)
     }
 
     pub(super) fn refuse(&self, why: super::head::Refusal) {
