@@ -5,12 +5,14 @@
 //! ```
 //!
 //! - the application: [`params`] (what it is told), [`fpm`] (the embedded pool it runs in)
+//! - the pin: [`look`] (whether the link changed)
 //! - the release: [`tree`] (its files), [`resource`] (what a path stands for), [`file`] (a file as an answer)
 //! - the response: [`body`] (what it carries and the pin it holds), [`sendfile`]
 
 pub mod body;
 pub mod file;
 pub mod fpm;
+pub mod look;
 pub mod params;
 pub mod resource;
 pub mod sendfile;
