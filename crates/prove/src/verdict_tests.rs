@@ -117,13 +117,13 @@ fn schedules(flips: &[Flip], end: u64) -> Vec<Vec<u64>> {
 /// Whether this response can be a read at some moment of its interval, had the flips happened so. At the very moment of a
 /// flip both the old and the new release may be read (the clock is coarser than the world).
 fn readable(response: &Response, flips: &[Flip], schedule: &[u64]) -> bool {
-    let Seen::Of(release) = response.seen else { return false };
+    let (Seen::Of(_) | Seen::AnyOf(_)) = response.seen else { return false };
     (response.sent_ns..=response.done_ns).any(|now| {
         let before = schedule.iter().filter(|moment| **moment < now).count();
         let by = schedule.iter().filter(|moment| **moment <= now).count();
         (before..=by).any(|write| {
             let live = if write == 0 { 0 } else { flips[write - 1].to };
-            live == release
+            candidates(&response.seen).contains(&live)
         })
     })
 }
@@ -133,7 +133,7 @@ const END: u64 = 16;
 /// Up to four flips, the last of which may have failed, and up to four responses; short, so that all schedules can be tried.
 fn histories(distinct: bool) -> impl Strategy<Value = Observations> {
     let flips = proptest::collection::vec((1..3_u64, 0..3_u64, 0..3_u32), 0..4);
-    let responses = proptest::collection::vec((0..END, 0..8_u64, 0..4_u32), 0..5);
+    let responses = proptest::collection::vec((0..END, 0..8_u64, 0..4_u32, any::<Option<bool>>()), 0..5);
     (flips, any::<bool>(), responses).prop_map(move |(gaps, last_failed, responses)| {
         let mut now = 0;
         let mut flips = Vec::new();
@@ -147,7 +147,13 @@ fn histories(distinct: bool) -> impl Strategy<Value = Observations> {
         {
             last.returned_ns = None;
         }
-        let responses = responses.into_iter().map(|(sent, takes, release)| of(release, sent, sent + takes));
+        let responses = responses.into_iter().map(|(sent, takes, release, also)| match also {
+            Some(later) if !distinct => {
+                let any = if later { [release, release + 1] } else { [release + 1, release] };
+                Response { seen: Seen::AnyOf(any.into()), ..of(release, sent, sent + takes) }
+            }
+            Some(_) | None => of(release, sent, sent + takes),
+        });
         history(flips, responses.collect())
     })
 }
