@@ -204,7 +204,9 @@ impl Stream {
     fn poll_out(&mut self, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let file = slices.iter().position(|slice| Sender::is_stand_in(slice));
         match file {
-            None if slices.len() > 1 && slices.iter().map(|slice| slice.len()).sum::<usize>() <= GATHER_BYTES => {
+            None if slices.len() > 1
+                && slices.iter().map(|slice| slice.len()).sum::<usize>() <= GATHER_BYTES =>
+            {
                 let mut gathered = [0u8; GATHER_BYTES];
                 let mut len = 0;
                 for slice in slices {
