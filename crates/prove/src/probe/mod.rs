@@ -8,6 +8,7 @@
 //!                           slow.php sleeps 3 x 5 ms in between
 //!     upload.php            length and hash (FNV-1a) of what was posted
 //!     sometimes.php  sometimes.txt        in every other release only (the first, the third, …)
+//!     cgi-bin/probe.cgi     the same by CGI: the script, a file found from its directory and one from DOCUMENT_ROOT
 //!     static/small.txt  medium.txt  big.txt     1 KiB, 100 KiB, 2.5 MiB: every line names the release
 //! ```
 //!
@@ -19,6 +20,7 @@ pub mod pages;
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Pause between the parts of `slow.php`, in microseconds; there are three.
@@ -62,9 +64,9 @@ pub fn scaffold(dir: &Path, ids: &[String]) -> Result<(), ScaffoldError> {
     }
     for (number, id) in ids.iter().enumerate() {
         for (name, bytes) in files(id, number) {
-            let path = releases.join(id).join(name);
-            let made = path.parent().map_or(Ok(()), fs::create_dir_all);
-            made.and_then(|()| fs::write(&path, bytes)).map_err(|source| failed(&path, source))?;
+            let path = releases.join(id).join(&name);
+            let mode = if name.ends_with(".cgi") { 0o755 } else { 0o644 };
+            write(&path, &bytes, mode).map_err(|source| failed(&path, source))?;
         }
     }
     if let Some(first) = ids.first() {
@@ -77,6 +79,12 @@ pub fn scaffold(dir: &Path, ids: &[String]) -> Result<(), ScaffoldError> {
         linked.map_err(|source| failed(&link, source))?;
     }
     Ok(())
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    fs::write(path, text)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
 /// Whether the release with this number has the files that only every other release has.
@@ -97,23 +105,24 @@ pub fn lines(id: &str, count: usize) -> String {
 }
 
 fn files(id: &str, number: usize) -> Vec<(String, String)> {
-    let php = |template: &str| template.replace("__RELEASE__", id);
-    let main = |sleep_us: u32| php(include_str!("probe.php")).replace("__SLEEP_US__", &sleep_us.to_string());
-    let part = |name: &str| php(include_str!("part.php")).replace("__PART__", name);
+    let own = |template: &str| template.replace("__RELEASE__", id);
+    let main = |sleep_us: u32| own(include_str!("probe.php")).replace("__SLEEP_US__", &sleep_us.to_string());
+    let part = |name: &str| own(include_str!("part.php")).replace("__PART__", name);
     let mut files = vec![
-        ("index.php".to_owned(), php(include_str!("index.php"))),
+        ("index.php".to_owned(), own(include_str!("index.php"))),
         ("probe.php".to_owned(), main(0)),
         ("slow.php".to_owned(), main(SLEEP_US)),
-        ("upload.php".to_owned(), php(include_str!("upload.php"))),
+        ("upload.php".to_owned(), own(include_str!("upload.php"))),
+        ("cgi-bin/probe.cgi".to_owned(), own(include_str!("probe.cgi"))),
         ("parts/dir.php".to_owned(), part("dir")),
         ("parts/root.php".to_owned(), part("root")),
         ("parts/relative.php".to_owned(), part("relative")),
-        ("parts/Loaded.php".to_owned(), php(include_str!("Loaded.php"))),
+        ("parts/Loaded.php".to_owned(), own(include_str!("Loaded.php"))),
         ("parts/data.txt".to_owned(), format!("data [release {id}]\n")),
     ];
     files.extend(STATIC.map(|(name, count)| (format!("static/{name}"), lines(id, count))));
     if has_sometimes(number) {
-        files.push(("sometimes.php".to_owned(), php(include_str!("sometimes.php"))));
+        files.push(("sometimes.php".to_owned(), own(include_str!("sometimes.php"))));
         files.push(("sometimes.txt".to_owned(), format!("sometimes [release {id}]\n")));
     }
     files

@@ -38,6 +38,14 @@ pub fn pages(ids: &[String], kind: Kind) -> Vec<Page> {
     pages
 }
 
+/// The pages by CGI, for a site that runs what is below `/cgi-bin`.
+#[must_use]
+pub fn cgi(ids: &[String]) -> Vec<Page> {
+    vec![exact("cgi", 4, Ask::get("/cgi-bin/probe.cgi/more"), ids, |id| {
+        format!("cgi [release {id}]\ndata [release {id}]\ndata [release {id}]\npath /more\n")
+    })]
+}
+
 fn statics(ids: &[String]) -> Vec<Page> {
     let weights = [30, 4, 1];
     let of = |((name, count), weight): ((&str, usize), u32)| {
@@ -111,6 +119,23 @@ mod tests {
     fn the_hash_is_the_one_php_computes() {
         // hash('fnv1a64', 'foobar'), from the draft's test vectors.
         assert_eq!(fnv1a64(FNV_OFFSET, b"foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn the_cgi_script_answers_as_its_page_expects() {
+        let dir = tempfile::tempdir().unwrap();
+        let ids = ["r1".to_owned()];
+        crate::probe::scaffold(dir.path(), &ids).unwrap();
+        let root = dir.path().join("releases/r1");
+        let output = std::process::Command::new(root.join("cgi-bin/probe.cgi"))
+            .current_dir(root.join("cgi-bin"))
+            .env("DOCUMENT_ROOT", &root)
+            .env("PATH_INFO", "/more")
+            .output()
+            .unwrap();
+        let crate::page::Expect::Exact(answers) = &cgi(&ids)[0].expect else { panic!("exact") };
+        let body = answers[0].body.clone().unwrap();
+        assert!(output.stdout.ends_with(&[&b"\r\n\r\n"[..], &body].concat()), "{output:?}");
     }
 
     #[test]
