@@ -9,4 +9,5 @@ mod arrows;
 mod at_a_glance;
 mod flips;
 mod prunes;
+mod serve;
 mod shop;

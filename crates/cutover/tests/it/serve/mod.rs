@@ -1,0 +1,10 @@
+//! A running `cutover serve`, as its visitors and its operator meet it.
+
+mod broken_links;
+mod client;
+mod hand_over;
+mod refusals;
+mod rules;
+mod server;
+mod static_files;
+mod transport;
