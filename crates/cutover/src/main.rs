@@ -18,6 +18,11 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|first| first == "fpm-keeper") {
+        // Started by `cutover serve` for its embedded php-fpm; not for people, so not in the help.
+        return serve::fpm::keeper::main(words);
+    }
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(told) => return args::told(&told),

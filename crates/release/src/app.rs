@@ -120,6 +120,11 @@ impl App {
         self.run().join("fpm.sock")
     }
 
+    /// There while visitors are to get the maintenance page.
+    pub fn maintenance(&self) -> PathBuf {
+        self.state().join("maintenance")
+    }
+
     /// What is being deleted.
     pub fn trash(&self) -> PathBuf {
         self.state().join("trash")

@@ -24,7 +24,7 @@ pub struct Body {
     parts: VecDeque<Part>,
     sender: Option<Sender>,
     bytes_sent: u64,
-    held: Vec<Box<dyn Held>>,
+    held: Option<Box<dyn Held>>,
 }
 
 /// One piece of a body.
@@ -76,7 +76,7 @@ impl Body {
 
     /// Several parts, one behind the other (multipart ranges).
     pub fn parts(parts: impl Into<VecDeque<Part>>) -> Self {
-        Self { parts: parts.into(), sender: None, bytes_sent: 0, held: Vec::new() }
+        Self { parts: parts.into(), sender: None, bytes_sent: 0, held: None }
     }
 
     /// A stream of frames.
@@ -89,7 +89,7 @@ impl Body {
 
     /// Keeps `held` until the response is over.
     pub fn hold(&mut self, held: Box<dyn Held>) {
-        self.held.push(held);
+        self.held = Some(held);
     }
 
     /// Lets file parts go by sendfile through the connection behind `sender`.
@@ -113,7 +113,7 @@ impl Body {
     }
 
     fn finish(&mut self, complete: bool) {
-        for held in self.held.drain(..) {
+        if let Some(held) = self.held.take() {
             held.finish(self.bytes_sent, complete);
         }
     }

@@ -11,6 +11,21 @@ use crate::args::Globals;
 use crate::opened::{Opened, at_or_in};
 
 pub fn run(globals: &Globals, apps: Vec<PathBuf>, check: bool) -> Result<Answer, Failure> {
+    let served = load(globals, &apps)?;
+    if check {
+        return Ok(checked(&served));
+    }
+    let globals = globals.clone();
+    let again = move || load(&globals, &apps).map_err(|failure| failure.error.into());
+    serve::run(Box::new(again)).map_err(|error| {
+        let reason = std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
+        Failure::failed(format!("{error}{reason}")).still("nothing is served by this process")
+    })?;
+    Ok(Answer::default())
+}
+
+/// Reads the files and joins them; again at each reload.
+fn load(globals: &Globals, apps: &[PathBuf]) -> Result<Served, Failure> {
     let configs = if apps.is_empty() {
         vec![Opened::find(globals)?.config]
     } else {
@@ -20,11 +35,7 @@ pub fn run(globals: &Globals, apps: Vec<PathBuf>, check: bool) -> Result<Answer,
     for config in &configs {
         Opened::of(config.clone())?;
     }
-    let served = config::join(configs).map_err(Failure::usage)?;
-    if check {
-        return Ok(checked(&served));
-    }
-    Err(Failure::failed("the server is not built in yet"))
+    config::join(configs).map_err(Failure::usage)
 }
 
 /// What the files mean, site by site.

@@ -31,19 +31,9 @@ pub struct Activity {
     overdue: AtomicBool,
     closing: AtomicBool,
     upgraded: AtomicBool,
+    multiplexed: AtomicBool,
     refusal: std::sync::Mutex<Option<super::head::Refusal>>,
     wake: Notify,
-}
-
-/// What the sweep found.
-#[derive(Debug, PartialEq, Eq, Clone, Copy)]
-pub enum Late {
-    /// Nothing is late.
-    No,
-    /// No request for too long: to be closed as HTTP allows.
-    Idle,
-    /// A read or a write took too long.
-    Stuck,
 }
 
 impl Activity {
@@ -59,6 +49,7 @@ impl Activity {
             overdue: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
+            multiplexed: AtomicBool::new(false),
             refusal: std::sync::Mutex::new(None),
             wake: Notify::new(),
         };
@@ -120,7 +111,7 @@ impl Activity {
     }
 
     /// Compares with the clock; a stuck connection finds it out at its next poll, which this wakes.
-    pub fn sweep(&self, patience: &Patience) -> Late {
+    pub fn sweep(&self, patience: &Patience) {
         let now = self.now();
         let over = |since: &AtomicU64, limit: Duration| {
             let since = since.load(Ordering::Relaxed);
@@ -132,13 +123,9 @@ impl Activity {
         {
             self.overdue.store(true, Ordering::Relaxed);
             self.wake.notify_one();
-            return Late::Stuck;
-        }
-        if self.is_idle() && !self.is_upgraded() && over(&self.idle_since, patience.idle) {
+        } else if self.is_idle() && !self.is_upgraded() && over(&self.idle_since, patience.idle) {
             self.close();
-            return Late::Idle;
         }
-        Late::No
     }
 
     /// Asks the connection to end after the response in hand, at once if there is none.
@@ -168,6 +155,16 @@ impl Activity {
     /// Whether [`Self::upgrade`] was called.
     pub fn is_upgraded(&self) -> bool {
         self.upgraded.load(Ordering::Acquire)
+    }
+
+    /// The connection speaks HTTP/2: it can be told to go away without losing a request.
+    pub fn multiplex(&self) {
+        self.multiplexed.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Self::multiplex`] was called.
+    pub fn is_multiplexed(&self) -> bool {
+        self.multiplexed.load(Ordering::Acquire)
     }
 
     pub(super) fn refuse(&self, why: super::head::Refusal) {

@@ -79,7 +79,10 @@ fn a_reload_loses_no_request_and_a_bad_configuration_changes_nothing() {
     let mut server = shop();
     let load = Load::on(server.port());
     for n in 1..=5 {
-        server.app.write_config(&format!("{}[[site.header]]\npath = \"/**\"\nset = {{ x-n = \"{n}\" }}\n", server.app.config()));
+        server.app.write_config(&format!(
+            "{}[[site.header]]\npath = \"/**\"\nset = {{ x-n = \"{n}\" }}\n",
+            server.app.config()
+        ));
         server.app.cutover(&["reload"]);
         assert_eq!(server.get("/a.txt").header("x-n"), Some(n.to_string().as_str()));
         load.goes_on();

@@ -74,7 +74,19 @@ fn oversized_heads_and_targets_have_their_own_statuses() {
 #[test]
 fn paths_that_mean_to_leave_are_refused_however_they_are_written() {
     let server = App::new("")
-        .release("r1", &[("public/a.txt", "one"), ("public/.env", "SECRET"), ("public/.git/config", "SECRET"), ("secret.txt", "SECRET"), ("public/.well-known/x", "known"), ("public/x.php", "<?php SECRET"), ("public/X.PHP", "<?php SECRET"), ("public/y.phtml", "<?php SECRET")])
+        .release(
+            "r1",
+            &[
+                ("public/a.txt", "one"),
+                ("public/.env", "SECRET"),
+                ("public/.git/config", "SECRET"),
+                ("secret.txt", "SECRET"),
+                ("public/.well-known/x", "known"),
+                ("public/x.php", "<?php SECRET"),
+                ("public/X.PHP", "<?php SECRET"),
+                ("public/y.phtml", "<?php SECRET"),
+            ],
+        )
         .live("r1");
     let root = server.root().join("releases/r1/public");
     std::os::unix::fs::symlink("/etc", root.join("etc")).unwrap();
@@ -82,10 +94,29 @@ fn paths_that_mean_to_leave_are_refused_however_they_are_written() {
     std::os::unix::fs::symlink("../secret.txt", root.join("inside.txt")).unwrap();
     let server = server.serve();
     let refused = [
-        "/../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt", "/a/../../secret.txt", "/.%2e/secret.txt",
-        "/%252e%252e/secret.txt", "/a.txt%00.html", "/.env", "/.git/config", "/%2egit/config", "/etc/passwd",
-        "/passwd.txt", "/x.php", "/X.PHP", "/x.PHP", "/y.phtml", "/x.php/", "/x.php/..", "/x.php%20", "/x.php.",
-        "//etc/passwd", "/\\..\\secret.txt", "/cutover.toml",
+        "/../secret.txt",
+        "/%2e%2e/secret.txt",
+        "/..%2fsecret.txt",
+        "/a/../../secret.txt",
+        "/.%2e/secret.txt",
+        "/%252e%252e/secret.txt",
+        "/a.txt%00.html",
+        "/.env",
+        "/.git/config",
+        "/%2egit/config",
+        "/etc/passwd",
+        "/passwd.txt",
+        "/x.php",
+        "/X.PHP",
+        "/x.PHP",
+        "/y.phtml",
+        "/x.php/",
+        "/x.php/..",
+        "/x.php%20",
+        "/x.php.",
+        "//etc/passwd",
+        "/\\..\\secret.txt",
+        "/cutover.toml",
     ];
     for path in refused {
         let reply = server.get(path);
@@ -109,7 +140,8 @@ fn a_client_that_trickles_its_head_is_told_so_and_let_go() {
     let mut slow = connect(server.port());
     let mut idle = connect(server.port());
     let began = Instant::now();
-    let mut head = b"GET /a.txt HTTP/1.1\r\nHost: a\r\nX: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".iter();
+    let mut head =
+        b"GET /a.txt HTTP/1.1\r\nHost: a\r\nX: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".iter();
     while began.elapsed() < Duration::from_millis(900) {
         slow.write_all(&[*head.next().unwrap()]).unwrap();
         std::thread::sleep(Duration::from_millis(20));

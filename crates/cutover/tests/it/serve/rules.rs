@@ -14,8 +14,22 @@ fn rules_come_from_the_release_that_answers() {
         )
     };
     let server = App::new("")
-        .release("r1", &[("public/404.html", "one has no such page"), ("public/a.css", "a{}"), ("cutover.toml", &rules("one", "/new/"))])
-        .release("r2", &[("public/404.html", "two has no such page"), ("public/a.css", "a{}"), ("cutover.toml", &rules("two", "/newer/"))])
+        .release(
+            "r1",
+            &[
+                ("public/404.html", "one has no such page"),
+                ("public/a.css", "a{}"),
+                ("cutover.toml", &rules("one", "/new/")),
+            ],
+        )
+        .release(
+            "r2",
+            &[
+                ("public/404.html", "two has no such page"),
+                ("public/a.css", "a{}"),
+                ("cutover.toml", &rules("two", "/newer/")),
+            ],
+        )
         .sealed("r1")
         .sealed("r2")
         .live("r1")
@@ -70,9 +84,17 @@ fn sites_are_told_by_host_name() {
         .live("r1")
         .serve();
     let ask = |host: &str| {
-        request(server.port(), format!("GET /a.txt HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).status
+        request(server.port(), format!("GET /a.txt HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
+            .status
     };
-    for (host, status) in [("shop.test", 200), ("SHOP.test:80", 200), ("www.shop.test", 200), ("shop.test.", 200), ("other.test", 421), ("shop.test.evil", 421)] {
+    for (host, status) in [
+        ("shop.test", 200),
+        ("SHOP.test:80", 200),
+        ("www.shop.test", 200),
+        ("shop.test.", 200),
+        ("other.test", 421),
+        ("shop.test.evil", 421),
+    ] {
         assert_eq!(ask(host), status, "{host}");
     }
 }

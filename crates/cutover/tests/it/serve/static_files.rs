@@ -81,7 +81,8 @@ fn one(stream: &mut std::net::TcpStream) -> (u16, usize) {
         head.push(byte[0]);
     }
     let head = String::from_utf8(head).unwrap().to_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
     let mut body = vec![0; length];
     stream.read_exact(&mut body).unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), length)
@@ -90,8 +91,7 @@ fn one(stream: &mut std::net::TcpStream) -> (u16, usize) {
 #[test]
 fn ranges_of_a_large_file_are_cut_exactly() {
     let large: String = (0..300_000).map(|n| format!("{n:09}\n")).collect();
-    let server =
-        App::new("").release("r1", &[("public/large.txt", &large)]).sealed("r1").live("r1").serve();
+    let server = App::new("").release("r1", &[("public/large.txt", &large)]).sealed("r1").live("r1").serve();
     let bytes = large.as_bytes();
     let reply = server.get_with("/large.txt", "Range: bytes=1000000-1999999\r\n");
     assert_eq!(reply.status, 206);
@@ -108,7 +108,8 @@ fn ranges_of_a_large_file_are_cut_exactly() {
 #[test]
 fn head_gives_the_same_fields_and_no_body() {
     let server = App::new("").release("r1", &[("public/a.txt", "one")]).live("r1").serve();
-    let reply = request(server.port(), "HEAD /a.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".as_bytes());
+    let reply =
+        request(server.port(), "HEAD /a.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".as_bytes());
     assert_eq!(reply.header("content-length"), Some("3"));
     // A body of three bytes was promised and must not come: the connection ends instead.
     assert!(reply.body.is_empty());

@@ -33,7 +33,16 @@ fn tls_speaks_http_1_and_2_and_follows_its_files() {
     let resolve = format!("shop.test:{port}:127.0.0.1");
     let ask = |version: &str| {
         let cert = dir.join("cert.pem");
-        curl(&[version, "--cacert", cert.to_str().unwrap(), "--resolve", &resolve, "-w", " %{http_version}", &url])
+        curl(&[
+            version,
+            "--cacert",
+            cert.to_str().unwrap(),
+            "--resolve",
+            &resolve,
+            "-w",
+            " %{http_version}",
+            &url,
+        ])
     };
     assert_eq!(ask("--http1.1"), "one 1.1");
     assert_eq!(ask("--http2"), "one 2");
@@ -66,7 +75,8 @@ fn the_proxy_protocol_is_believed_from_trusted_peers_only() {
         )
     };
     let hello = b"PROXY TCP4 192.0.2.7 192.0.2.1 5555 80\r\nGET /a.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    let trusted = App::new(&config("127.0.0.0/8")).release("r1", &[("public/a.txt", "one")]).live("r1").serve();
+    let trusted =
+        App::new(&config("127.0.0.0/8")).release("r1", &[("public/a.txt", "one")]).live("r1").serve();
     let mut stream = connect(trusted.port());
     stream.write_all(hello).unwrap();
     assert_eq!(read_reply(&mut stream).unwrap().text(), "one");
@@ -76,7 +86,8 @@ fn the_proxy_protocol_is_believed_from_trusted_peers_only() {
         assert!(std::time::Instant::now() < until, "{:?}", std::fs::read_to_string(&log));
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let stranger = App::new(&config("10.0.0.0/8")).release("r1", &[("public/a.txt", "one")]).live("r1").serve();
+    let stranger =
+        App::new(&config("10.0.0.0/8")).release("r1", &[("public/a.txt", "one")]).live("r1").serve();
     let mut stream = connect(stranger.port());
     // It may be closed before or after this was written.
     drop(stream.write_all(hello));

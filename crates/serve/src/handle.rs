@@ -1,0 +1,302 @@
+//! Handle: one request, from its head to its response: route, pin, rules, resolve, reply.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderName, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+
+use crate::auth::{self, Access};
+use crate::body::Body;
+use crate::client::{Client, Ends};
+use crate::door::Door;
+use crate::dressed::Pin;
+use crate::exchange::Exchange;
+use crate::file::{self, Ask};
+use crate::forward;
+use crate::gateway;
+use crate::reply;
+use crate::resource::path::UrlPath;
+use crate::resource::{Refused, Resource};
+use crate::sendfile::Sender;
+use crate::server::Server;
+use crate::site::Site;
+use crate::tree::Tree;
+use crate::wire::activity::Activity;
+use crate::wire::guard::REFUSED_METHOD;
+
+const RELEASE: HeaderName = HeaderName::from_static("x-cutover-release");
+
+/// The connection a request came over.
+pub struct Connection {
+    /// The process.
+    pub server: Arc<Server>,
+    /// The socket it came in by.
+    pub door: Arc<Door>,
+    /// What it waits for.
+    pub activity: Arc<Activity>,
+    /// Its two ends.
+    pub ends: Ends,
+    /// The way for files to be sent by the kernel, where there is one.
+    pub sender: Option<Sender>,
+}
+
+/// A request that reached a site, with all that is known about it but its body.
+pub struct Visit<'a> {
+    /// The connection.
+    pub connection: &'a Connection,
+    /// The site.
+    pub site: &'a Arc<Site>,
+    /// The release it is pinned to.
+    pub pin: &'a Pin,
+    /// Its head.
+    pub request: &'a Parts,
+    /// Who made it.
+    pub client: Client,
+    /// Who logged in by basic auth.
+    pub user: Option<String>,
+}
+
+/// Answers a request. The body of the response holds the pin.
+pub async fn handle(
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let mut exchange = Exchange::begin(&connection.activity);
+    let mut response = answer(&connection, request, &mut exchange).await;
+    exchange.answered(response.status().as_u16());
+    if connection.server.is_draining() || connection.activity.is_closing() {
+        reply::close(response.headers_mut());
+    }
+    if let Some(sender) = &connection.sender {
+        response.body_mut().send_files_by(sender.clone());
+    }
+    response.body_mut().hold(Box::new(exchange));
+    Ok(response)
+}
+
+async fn answer(
+    connection: &Connection,
+    request: Request<Incoming>,
+    exchange: &mut Exchange,
+) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
+    if let Some(response) = refused(connection, &parts) {
+        return response;
+    }
+    let behind = connection.door.behind.load();
+    let host = match host(&parts) {
+        Ok(host) => host,
+        Err(why) => return not_served(connection, 400, why),
+    };
+    let Some(site) = behind.routes.site(host).cloned() else {
+        return not_served(connection, 421, "No site of this server has that name.");
+    };
+    let client = Client::of(&connection.ends, &parts.headers, &behind.trusted_proxies);
+    drop(behind);
+    let pin = match site.pin() {
+        Ok(pin) => pin,
+        Err(why) => {
+            exchange.reach(&site, None, &parts, client);
+            site.log.error(&site.name, format_args!("no release can be served: {why}"));
+            return reply::status(503, "The site has no release that can be served.");
+        }
+    };
+    exchange.reach(&site, Some(Arc::clone(&pin)), &parts, client);
+    if parts.version == Version::HTTP_2 && !parts.headers.contains_key(header::HOST) {
+        // RFC 9113 section 8.3.1: what speaks HTTP/1 behind us wants the authority as Host.
+        if let Some(value) = parts.uri.authority().and_then(|host| host.as_str().parse().ok()) {
+            parts.headers.insert(header::HOST, value);
+        }
+    }
+    let mut visit = Visit { connection, site: &site, pin: &pin, request: &parts, client, user: None };
+    let mut response = match UrlPath::parse(parts.uri.path()) {
+        Err(why) => refuse(Refused::Path(why)),
+        Ok(path) => match rules(&mut visit, &path, exchange).await {
+            Some(response) => response,
+            None => match &pin.with.tree {
+                Ok(tree) => resolve(&visit, tree, &path, body).await,
+                Err(_logged) => reply::status(503, "The live release cannot be served."),
+            },
+        },
+    };
+    dress(&visit, &mut response);
+    response
+}
+
+/// The answer to a head that the guard refused.
+fn refused(connection: &Connection, parts: &Parts) -> Option<Response<Body>> {
+    if parts.method.as_str() != REFUSED_METHOD {
+        return None;
+    }
+    let why = connection.activity.refusal()?;
+    Some(not_served(connection, why.status(), why.reason()))
+}
+
+fn not_served(connection: &Connection, status: u16, sentence: &str) -> Response<Body> {
+    connection.server.metrics.refused(status);
+    let mut response = reply::status(status, sentence);
+    if status != 421 {
+        reply::close(response.headers_mut());
+    }
+    response
+}
+
+/// The host a request is for; an authority in its target wins over `Host` (RFC 9112 section 3.2.2).
+fn host(parts: &Parts) -> Result<&str, &'static str> {
+    let named = parts.headers.get(header::HOST).map(|value| value.to_str());
+    match (parts.uri.authority(), named) {
+        (Some(authority), Some(Ok(host))) if parts.version == Version::HTTP_2 => {
+            match crate::door::bare(authority.as_str()).eq_ignore_ascii_case(crate::door::bare(host)) {
+                true => Ok(host),
+                false => Err("The request names two hosts."),
+            }
+        }
+        (Some(authority), _) => match authority.as_str().contains('@') {
+            true => Err("The request's authority names a user."),
+            false => Ok(authority.as_str()),
+        },
+        (None, Some(Ok(host))) => Ok(host),
+        (None, Some(Err(_))) => Err("The Host is not a host name."),
+        (None, None) => Ok(""),
+    }
+}
+
+/// What is settled before the path is looked up: maintenance, login, redirects, forwarding of side servers'
+/// paths is left to [`resolve`], for it needs the body.
+async fn rules(visit: &mut Visit<'_>, path: &UrlPath<'_>, exchange: &mut Exchange) -> Option<Response<Body>> {
+    let says = &visit.pin.with.says;
+    if visit.site.in_maintenance()
+        && !visit.client.remote.is_some_and(|from| says.maintenance.lets_in(from.ip()))
+    {
+        return Some(maintenance(visit).await);
+    }
+    if auth::guards(&says.auth, path.as_bytes()) {
+        let judge =
+            || visit.connection.server.checked.judge(&says.auth, path.as_bytes(), &visit.request.headers);
+        // bcrypt takes tens of milliseconds: other requests of this thread go elsewhere meanwhile.
+        match tokio::task::block_in_place(judge) {
+            Access::Free => {}
+            Access::Granted(user) => {
+                exchange.logged_in(&user);
+                visit.user = Some(user);
+            }
+            Access::Denied(realm) => return Some(with_page(visit, reply::unauthorized(&realm)).await),
+        }
+    }
+    let (raw, query) = (visit.request.uri.path(), visit.request.uri.query());
+    let to = says.redirects.iter().find_map(|rule| rule.target(raw, query).map(|to| (rule.status, to)));
+    to.map(|(status, to)| match to.parse() {
+        Ok(to) => reply::moved(status, to),
+        Err(_) => reply::status(500, "The redirect of this path leads to no valid address."),
+    })
+}
+
+async fn resolve(visit: &Visit<'_>, tree: &Tree, path: &UrlPath<'_>, body: Incoming) -> Response<Body> {
+    let serve = &visit.site.config.host.serve;
+    if let Some(rule) = forward::rule(&serve.forward, path.as_bytes()) {
+        return forward::forward(visit, rule, body).await;
+    }
+    if let Some(cgi) = visit.site.cgi.as_ref().filter(|cgi| cgi.covers(path.as_bytes())) {
+        return match cgi.run(visit, tree, path, body).await {
+            Ok(response) => response,
+            Err(status) => with_page(visit, reply::status(status, "The program gave no answer.")).await,
+        };
+    }
+    let ask = Ask { method: &visit.request.method, headers: &visit.request.headers };
+    let resource = Resource::resolve(tree, path, visit.request.uri.query());
+    match resource {
+        Resource::File(found) => match file::serve(ask, tree, found).await {
+            Ok(response) if response.status().as_u16() < 400 => response,
+            Ok(response) => with_page(visit, response).await,
+            Err(why) => with_page(visit, refuse(Refused::Miss(why))).await,
+        },
+        Resource::Script(script) => match &visit.site.pool {
+            Some(pool) => gateway::forward(visit, pool, script, body).await,
+            None => {
+                with_page(visit, reply::status(404, "The site runs no PHP (its configuration has no [php])."))
+                    .await
+            }
+        },
+        Resource::Redirect(to) => reply::moved(301, to),
+        Resource::Listing(listing) => match visit.request.method {
+            Method::GET | Method::HEAD => match file::listing::page(ask, tree, &listing) {
+                Ok(response) => response,
+                Err(why) => with_page(visit, refuse(Refused::Miss(why))).await,
+            },
+            _ => with_page(visit, file::method_not_allowed()).await,
+        },
+        Resource::Refused(why) => with_page(visit, refuse(why)).await,
+        Resource::NotFound => {
+            with_page(visit, reply::status(404, "There is nothing here by that name.")).await
+        }
+    }
+}
+
+/// The built-in page for what is refused.
+fn refuse(why: Refused) -> Response<Body> {
+    reply::status(why.status(), &format!("{why}."))
+}
+
+/// The release's own page for an error of ours, in place of the built-in one.
+pub async fn with_page(visit: &Visit<'_>, response: Response<Body>) -> Response<Body> {
+    let status = response.status();
+    let Some(page) = visit.pin.with.says.errors.page(status.as_u16()) else { return response };
+    match page_of(visit, page, status).await {
+        Some(mut own) => {
+            for name in [header::WWW_AUTHENTICATE, header::ALLOW, header::RETRY_AFTER] {
+                if let Some(value) = response.headers().get(&name) {
+                    own.headers_mut().insert(name, value.clone());
+                }
+            }
+            own
+        }
+        None => response,
+    }
+}
+
+async fn maintenance(visit: &Visit<'_>) -> Response<Body> {
+    let says = &visit.pin.with.says.maintenance;
+    let status = StatusCode::from_u16(says.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    let own = match &says.page {
+        Some(page) => page_of(visit, page, status).await,
+        None => None,
+    };
+    let mut response =
+        own.unwrap_or_else(|| reply::page(status, "The site is being worked on. Please come back soon."));
+    if let Ok(seconds) = says.retry_after.as_secs().to_string().parse() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
+}
+
+/// A file of the pinned release as the page of an error.
+async fn page_of(visit: &Visit<'_>, page: &str, status: StatusCode) -> Option<Response<Body>> {
+    let tree = visit.pin.with.tree.as_ref().ok()?;
+    let path = UrlPath::parse(page).ok()?;
+    let Resource::File(found) = Resource::resolve(tree, &path, None) else {
+        visit.site.log.warn(
+            &visit.site.name,
+            format_args!("{}: the page {page} for {status} is not there", visit.pin.id()),
+        );
+        return None;
+    };
+    let ask = Ask { method: &visit.request.method, headers: &visit.request.headers };
+    file::page(ask, tree, found, status).await.ok()
+}
+
+/// What every response of a release carries.
+fn dress(visit: &Visit<'_>, response: &mut Response<Body>) {
+    let dressed = &visit.pin.with;
+    for (pattern, set) in &dressed.headers {
+        if pattern.matches(visit.request.uri.path()) {
+            for (name, value) in set {
+                response.headers_mut().insert(name.clone(), value.clone());
+            }
+        }
+    }
+    if visit.site.config.host.serve.release_header {
+        response.headers_mut().insert(RELEASE, dressed.id.clone());
+    }
+}

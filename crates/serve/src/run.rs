@@ -1,0 +1,417 @@
+//! Run: a server process from its first instruction to its last.
+//!
+//! ```text
+//! take over or listen -> start pools -> drop privileges -> runtime -> serve -> (signals, control) -> drain -> end
+//! ```
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use config::Served;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Mutex, mpsc};
+
+use crate::accept::Order;
+use crate::control::{Answer, Command, SiteStatus, Status};
+use crate::file::memory::Memory;
+use crate::fpm::Embedded;
+use crate::handover::{self, Item, TakenOver};
+use crate::listen::{self, Inherited};
+use crate::look::Look;
+use crate::metrics::Metrics;
+use crate::operator::{self, Operator};
+use crate::privileges::{Account, PrivilegeError};
+use crate::process::{Carried, Ground, Process, ProcessError, app_of};
+use crate::scrape;
+use crate::server::Server;
+use crate::site::Shared;
+
+/// How often connections are swept, logs written out and certificates looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+/// While draining, a kept connection without a request is closed after this time.
+const DRAIN_IDLE: Duration = Duration::from_secs(1);
+
+/// Reads the configuration, now and at each reload.
+pub type Load = Box<dyn Fn() -> Result<Served, Complaint> + Send + Sync>;
+
+/// Why it cannot be read.
+pub type Complaint = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// What is configured cannot be served.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// Privileges could not be given up.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
+    /// The old process handed nothing over.
+    #[error("cannot take over from the old process")]
+    TakeOver(#[source] io::Error),
+    /// There is no runtime.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+}
+
+/// Serves until it is told to end.
+pub fn run(load: Load) -> Result<(), RunError> {
+    // Before anything else, while this process has one thread: what is handed over, and by whom.
+    let program = std::env::current_exe().ok();
+    let taken_over = TakenOver::receive().map_err(RunError::TakeOver)?;
+    let served = load().map_err(ProcessError::Config)?;
+    let account = account(&served)?;
+    let mut carried = Carried { inherited: Inherited::from_systemd(), ..Carried::default() };
+    carried.connecting_gid = account.as_ref().map(|account| account.gid.as_raw());
+    let ready = take(taken_over, &mut carried).map_err(RunError::TakeOver)?;
+    let workers = served.sites.iter().find_map(|site| site.config.host.serve.workers);
+    let metrics_at: Vec<_> =
+        served.sites.iter().filter_map(|site| site.config.host.serve.metrics.clone()).collect();
+    let scrapes = scrape_sockets(metrics_at, &mut carried.inherited)?;
+    let ground = Ground::open(served, carried)?;
+    let operators = operator::bind(&ground, ready.is_some(), account.as_ref());
+    if let Some(account) = &account {
+        account.become_it()?;
+    }
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = workers {
+        runtime.worker_threads(workers);
+    }
+    let runtime = runtime.enable_all().thread_name("cutover").build().map_err(RunError::Runtime)?;
+    let begun = Begun { load, program, ready, scrapes, operators };
+    let ended = runtime.block_on(serve(begun, ground));
+    // Connections past their deadline are not waited for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    ended
+}
+
+/// What was prepared before there was a runtime.
+struct Begun {
+    load: Load,
+    program: Option<PathBuf>,
+    ready: Option<TakenOver>,
+    scrapes: Vec<listen::Bound>,
+    operators: Vec<operator::Socket>,
+}
+
+fn account(served: &Served) -> Result<Option<Account>, PrivilegeError> {
+    let named = served.sites.iter().find_map(|site| {
+        let serve = &site.config.host.serve;
+        serve.user.as_ref().map(|user| (user.clone(), serve.group.clone()))
+    });
+    named.map(|(user, group)| Account::find(&user, group.as_deref())).transpose()
+}
+
+/// Sorts what the old process handed over into `carried`.
+fn take(taken_over: Option<TakenOver>, carried: &mut Carried) -> io::Result<Option<TakenOver>> {
+    let Some(mut taken_over) = taken_over else { return Ok(None) };
+    for (item, fd) in taken_over.items.drain(..) {
+        match item {
+            Item::Listen(at) => carried.inherited.add(&at, fd),
+            Item::Pool { app, about } => {
+                let pool = Embedded::adopt(fd, about.as_ref()).map_err(io::Error::other)?;
+                carried.pools.insert(app, (Arc::new(pool), None));
+            }
+        }
+    }
+    Ok(Some(taken_over))
+}
+
+fn scrape_sockets(
+    mut at: Vec<config::value::ListenAt>,
+    inherited: &mut Inherited,
+) -> Result<Vec<listen::Bound>, RunError> {
+    at.sort();
+    at.dedup();
+    let bound = at.iter().map(|at| listen::bind(at, inherited)).collect::<Result<Vec<_>, _>>();
+    Ok(bound.map_err(ProcessError::Listen)?)
+}
+
+/// Asks that arrive while the process serves.
+enum Event {
+    Command(Command, tokio::sync::oneshot::Sender<Answer>),
+    Terminate,
+    Hangup,
+    Reopen,
+}
+
+async fn serve(begun: Begun, ground: Ground) -> Result<(), RunError> {
+    let metrics = Arc::new(Metrics::default());
+    let first = ground.served.sites.first().map(|site| site.config.host.serve.clone()).unwrap_or_default();
+    let drain = first.limits.drain;
+    let server = Arc::new(Server::new(Arc::clone(&metrics), ground.log.clone(), first.limits.connections));
+    let shared = Shared {
+        look: Arc::new(Look::new()),
+        memory: Arc::new(Memory::new(first.memory, first.file_max)),
+        metrics: Arc::clone(&metrics),
+    };
+    for socket in begun.scrapes {
+        let at = socket.address().map_or_else(|| "the metrics socket".to_owned(), |at| at.to_string());
+        let listener = socket.listen().map_err(|source| ProcessError::Accept { at, source })?;
+        tokio::spawn(scrape::run(listener, Arc::clone(&metrics)));
+    }
+    let process = Process::start(Arc::clone(&server), shared, ground)?;
+    for address in process.addresses() {
+        server.log.info("serve", format_args!("listening on {address}"));
+    }
+    let process = Arc::new(Mutex::new(process));
+    let (events, mut asked) = mpsc::channel(16);
+    let operator = Operator { events: events.clone() };
+    for socket in begun.operators {
+        operator.listen(socket, &server.log);
+    }
+    let ticker = tokio::spawn(tick(Arc::clone(&server), Arc::clone(&process)));
+    watch_signals(events)?;
+    if let Some(old) = begun.ready {
+        old.ready().map_err(RunError::TakeOver)?;
+    }
+    notify(&server, &[sd_notify::NotifyState::Ready, sd_notify::NotifyState::MainPid(std::process::id())]);
+    let order = loop {
+        let Some(event) = asked.recv().await else { break Order::Clear };
+        match event {
+            Event::Terminate => break Order::Clear,
+            Event::Hangup => match reload(&process, &begun.load).await {
+                Ok(done) => server.log.info("serve", done),
+                Err(why) => {
+                    server.log.error("serve", format_args!("not reloaded: {why}; what was served still is"))
+                }
+            },
+            Event::Reopen => {
+                if let Err(why) = process.lock().await.reopen_logs() {
+                    server.log.error("serve", format_args!("a log cannot be reopened: {why}"));
+                }
+            }
+            Event::Command(command, answer) => {
+                let (said, end) = obey(command, &process, &server, &begun.load, begun.program.as_ref()).await;
+                // Who asked may have hung up; it was done all the same.
+                answer.send(said).unwrap_or_default();
+                if let Some(order) = end {
+                    break order;
+                }
+            }
+        }
+    };
+    notify(&server, &[sd_notify::NotifyState::Stopping]);
+    drain_all(&server, &process, order, drain, &mut asked).await;
+    ticker.abort();
+    end(process, order).await;
+    server.log.info("serve", "ended");
+    Ok(())
+}
+
+async fn obey(
+    command: Command,
+    process: &Mutex<Process>,
+    server: &Arc<Server>,
+    load: &Load,
+    program: Option<&PathBuf>,
+) -> (Answer, Option<Order>) {
+    match command {
+        Command::Status => (Answer::Status(status(&*process.lock().await, server)), None),
+        Command::Reload => match reload(process, load).await {
+            Ok(done) => (Answer::Done(done), None),
+            Err(why) => (Answer::Failed(format!("{why}; what was served still is")), None),
+        },
+        Command::Drain => (
+            Answer::Done("draining: what is in hand is finished, then the server ends".into()),
+            Some(Order::Clear),
+        ),
+        Command::Maintenance { site, on } => {
+            let process = process.lock().await;
+            match process.sites().iter().find(|known| known.name == site) {
+                None => (Answer::Failed(format!("no site here is called `{site}`")), None),
+                Some(site) => match site.set_maintenance(on) {
+                    Ok(()) => (
+                        Answer::Done(format!(
+                            "maintenance is {} for {}",
+                            if on { "on" } else { "off" },
+                            site.name
+                        )),
+                        None,
+                    ),
+                    Err(why) => {
+                        (Answer::Failed(format!("maintenance is unchanged for {}: {why}", site.name)), None)
+                    }
+                },
+            }
+        }
+        Command::Upgrade { program: named } => {
+            let Some(program) = named.or_else(|| program.cloned()) else {
+                return (Answer::Failed("this program's own path cannot be told; name it".into()), None);
+            };
+            match upgrade(process, program).await {
+                Ok(pid) => (
+                    Answer::Done(format!("process {pid} serves; this one ends when its requests are done")),
+                    Some(Order::Leave),
+                ),
+                Err(why) => (Answer::Failed(format!("not upgraded: {why}; this process still serves")), None),
+            }
+        }
+    }
+}
+
+async fn reload(process: &Mutex<Process>, load: &Load) -> Result<String, ProcessError> {
+    let served = load().map_err(ProcessError::Config)?;
+    let mut process = process.lock().await;
+    process.replace(served).await?;
+    let names: Vec<&str> = process.sites().iter().map(|site| site.name.as_str()).collect();
+    Ok(format!("reloaded: {}", names.join(", ")))
+}
+
+async fn upgrade(process: &Mutex<Process>, program: PathBuf) -> io::Result<u32> {
+    let items = process.lock().await.items()?;
+    let started = tokio::task::spawn_blocking(move || {
+        use std::os::fd::AsFd;
+        let lent: Vec<_> = items.iter().map(|(item, fd)| (item.clone(), fd.as_fd())).collect();
+        handover::hand_over(&program, &lent).map(|child| child.id())
+    });
+    started.await.map_err(io::Error::other)?
+}
+
+fn status(process: &Process, server: &Server) -> Status {
+    let site = |site: &Arc<crate::site::Site>| {
+        let pin = site.last_good();
+        SiteStatus {
+            name: site.name.clone(),
+            release: pin.as_ref().map(|pin| pin.id().to_string()),
+            in_flight: pin.as_ref().map_or(0, |pin| pin.with.meters.in_flight.get()),
+            link_error: site.link_error().map(|why| why.to_string()),
+            maintenance: site.in_maintenance(),
+        }
+    };
+    Status {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        up_seconds: server.epoch.elapsed().as_secs(),
+        connections: server.open(),
+        draining: server.is_draining(),
+        look: process.look(),
+        listen: process.addresses(),
+        sites: process.sites().iter().map(site).collect(),
+    }
+}
+
+fn watch_signals(events: mpsc::Sender<Event>) -> Result<(), RunError> {
+    let kinds: [(SignalKind, fn() -> Event); 4] = [
+        (SignalKind::terminate(), || Event::Terminate),
+        (SignalKind::interrupt(), || Event::Terminate),
+        (SignalKind::hangup(), || Event::Hangup),
+        (SignalKind::user_defined1(), || Event::Reopen),
+    ];
+    for (kind, event) in kinds {
+        let mut signals = signal(kind).map_err(RunError::Runtime)?;
+        let events = events.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                if events.send(event()).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(())
+}
+
+async fn tick(server: Arc<Server>, process: Arc<Mutex<Process>>) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut count = 0u64;
+    loop {
+        ticks.tick().await;
+        count += 1;
+        server.sweep(server.is_draining().then_some(DRAIN_IDLE));
+        // Not waited for: a reload or an upgrade in progress holds it, and the next tick comes soon.
+        let Ok(process) = process.try_lock() else { continue };
+        process.flush_logs();
+        for site in process.sites() {
+            // An idle site looks too, so that it lets go of old leases and says when its link breaks.
+            if site.pin().is_err() {
+                site.note_link();
+            }
+        }
+        if count.is_multiple_of(20) {
+            process.refresh_certificates();
+        }
+    }
+}
+
+async fn drain_all(
+    server: &Arc<Server>,
+    process: &Mutex<Process>,
+    order: Order,
+    patience: Duration,
+    asked: &mut mpsc::Receiver<Event>,
+) {
+    let deadline = Instant::now() + patience;
+    process.lock().await.close_doors(order).await;
+    server.drain();
+    server.log.info(
+        "serve",
+        format_args!("draining: {} connections, {} s at most", server.open(), patience.as_secs()),
+    );
+    while server.open() > 0 {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            server.log.warn(
+                "serve",
+                format_args!("{} connections are cut: the drain's time is over", server.open()),
+            );
+            return;
+        }
+        tokio::select! {
+            () = server.changed.notified() => {}
+            () = tokio::time::sleep(left.min(TICK)) => {}
+            event = asked.recv() => match event {
+                Some(Event::Terminate) => {
+                    server.log.warn("serve", format_args!("told twice to end: {} connections are cut", server.open()));
+                    return;
+                }
+                Some(Event::Command(Command::Status, answer)) => {
+                    let now = status(&*process.lock().await, server);
+                    answer.send(Answer::Status(now)).unwrap_or_default();
+                }
+                Some(Event::Command(_, answer)) => {
+                    answer.send(Answer::Failed("this server is draining".into())).unwrap_or_default();
+                }
+                Some(Event::Hangup | Event::Reopen) | None => {}
+            },
+        }
+    }
+}
+
+async fn end(process: Arc<Mutex<Process>>, order: Order) {
+    let Ok(process) = Arc::try_unwrap(process) else { return };
+    let process = process.into_inner();
+    process.flush_logs();
+    let pools = process.into_pools();
+    if order == Order::Leave {
+        return;
+    }
+    let stopping = tokio::task::spawn_blocking(move || {
+        for pool in pools.into_iter().filter_map(Arc::into_inner) {
+            // What does not end in time is ended by its keeper.
+            pool.stop(Duration::from_secs(5)).unwrap_or_default();
+        }
+    });
+    stopping.await.unwrap_or_default();
+}
+
+fn notify(server: &Server, states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(why) = sd_notify::notify(states) {
+        server.log.warn("serve", format_args!("systemd could not be told: {why}"));
+    }
+}
+
+impl crate::operator::Event for Event {
+    fn of(command: Command, answer: tokio::sync::oneshot::Sender<Answer>) -> Self {
+        Self::Command(command, answer)
+    }
+}
+
+/// The control sockets of a configuration, for messages that name them.
+pub fn control_sockets(served: &Served) -> Vec<PathBuf> {
+    served.sites.iter().filter_map(|site| app_of(&site.config).ok()).map(|app| app.serve_socket()).collect()
+}
