@@ -77,14 +77,6 @@ impl Wardrobe {
         if let Err(why) = &tree {
             self.log.error(&self.site, why);
         }
-        if let Some(why) = lease.why_unheld() {
-            self.log.warn(
-                &self.site,
-                format_args!("{id} is served without a lease ({why:?}): prune cannot see it"),
-            );
-        }
-        self.log.info(&self.site, format_args!("{id} is live"));
-        self.metrics.site(&self.site).flips.inc();
         Dressed {
             tree,
             id: HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("unnameable")),

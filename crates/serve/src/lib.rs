@@ -4,17 +4,52 @@
 //! accept -> guard (the head's bytes) -> hyper -> route -> pin -> resolve -> reply -> last byte -> unpin
 //! ```
 //!
-//! - the application: [`params`] (what it is told), [`fpm`] (the embedded pool it runs in)
-//! - the pin: [`look`] (whether the link changed)
-//! - the release: [`tree`] (its files), [`resource`] (what a path stands for), [`file`] (a file as an answer)
-//! - the response: [`body`] (what it carries and the pin it holds), [`sendfile`]
+//! - the process: [`run`] (from start to end), [`process`] (what a reload replaces), [`control`] and [`operator`]
+//!   (the control socket's two sides), [`handover`] (to a newer program), [`privileges`]
+//! - a connection: [`listen`], [`accept`], [`connection`], [`proxy_protocol`], [`tls`], [`wire`] (the bytes)
+//! - a request: [`handle`], [`door`] (which site), [`client`] (who asks), [`auth`], [`exchange`] (counted and logged)
+//! - the release: [`look`] (is it still the one), [`dressed`] (what is made once for it), [`tree`] (its files),
+//!   [`resource`] (what a path stands for)
+//! - the answer: [`file`], [`gateway`] (PHP), [`cgi`], [`forward`] (side servers), [`reply`] (our own pages),
+//!   [`body`] (what it carries, and the pin it holds), [`sendfile`]
+//! - the application: [`pool`] (the way to php-fpm), [`fpm`] (our own php-fpm), [`params`] (what a script is told)
+//! - what is told: [`log`], [`metrics`], [`scrape`]
 
+pub mod accept;
+pub mod auth;
 pub mod body;
+pub mod cgi;
+pub mod client;
+pub mod connection;
+pub mod control;
+pub mod door;
+pub mod dressed;
+pub mod exchange;
 pub mod file;
+pub mod forward;
 pub mod fpm;
+pub mod gateway;
+pub mod handle;
+pub mod handover;
+pub mod listen;
+pub mod log;
 pub mod look;
+pub mod metrics;
+pub mod operator;
 pub mod params;
+pub mod pool;
+pub mod privileges;
+pub mod process;
+pub mod proxy_protocol;
+pub mod reply;
 pub mod resource;
+pub mod run;
+pub mod scrape;
 pub mod sendfile;
+pub mod server;
+pub mod site;
+pub mod tls;
 pub mod tree;
 pub mod wire;
+
+pub use run::run;

@@ -17,6 +17,7 @@ use crate::fpm::{Embedded, FpmError, FpmOptions};
 use crate::handover::Item;
 use crate::listen::{self, Bound, Inherited, ListenError};
 use crate::log::{AccessLog, ErrorLog};
+use crate::look::Mode;
 use crate::pool::Pool;
 use crate::server::Server;
 use crate::site::{Shared, Site};
@@ -285,7 +286,11 @@ impl Process {
 
     /// How changes of links are noticed.
     pub fn look(&self) -> String {
-        self.shared.look.mode().to_string()
+        let reading = self.sites.iter().find_map(|site| match site.look() {
+            Mode::Watching => None,
+            Mode::Reading(why) => Some(format!("reading the link on every request: {why}")),
+        });
+        reading.unwrap_or_else(|| "watching".to_owned())
     }
 
     /// What a new process needs, with the descriptors of it.

@@ -144,10 +144,19 @@ async fn serve(begun: Begun, ground: Ground) -> Result<(), RunError> {
     let drain = first.limits.drain;
     let server = Arc::new(Server::new(Arc::clone(&metrics), ground.log.clone(), first.limits.connections));
     let shared = Shared {
-        look: Arc::new(Look::new()),
+        look: Look::new(),
         memory: Arc::new(Memory::new(first.memory, first.file_max)),
         metrics: Arc::clone(&metrics),
     };
+    let look = shared.look.clone();
+    let tending = tokio::spawn({
+        let log = ground.log.clone();
+        async move {
+            if let Err(why) = look.tend().await {
+                log.warn("serve", format_args!("an idle process does not see flips: {why}"));
+            }
+        }
+    });
     for socket in begun.scrapes {
         let at = socket.address().map_or_else(|| "the metrics socket".to_owned(), |at| at.to_string());
         let listener = socket.listen().map_err(|source| ProcessError::Accept { at, source })?;
@@ -197,6 +206,7 @@ async fn serve(begun: Begun, ground: Ground) -> Result<(), RunError> {
     notify(&server, &[sd_notify::NotifyState::Stopping]);
     drain_all(&server, &process, order, drain, &mut asked).await;
     ticker.abort();
+    tending.abort();
     end(process, order).await;
     server.log.info("serve", "ended");
     Ok(())
@@ -273,7 +283,7 @@ async fn upgrade(process: &Mutex<Process>, program: PathBuf) -> io::Result<u32> 
 
 fn status(process: &Process, server: &Server) -> Status {
     let site = |site: &Arc<crate::site::Site>| {
-        let pin = site.last_good();
+        let pin = site.pin().ok();
         SiteStatus {
             name: site.name.clone(),
             release: pin.as_ref().map(|pin| pin.id().to_string()),
@@ -326,12 +336,6 @@ async fn tick(server: Arc<Server>, process: Arc<Mutex<Process>>) {
         // Not waited for: a reload or an upgrade in progress holds it, and the next tick comes soon.
         let Ok(process) = process.try_lock() else { continue };
         process.flush_logs();
-        for site in process.sites() {
-            // An idle site looks too, so that it lets go of old leases and says when its link breaks.
-            if site.pin().is_err() {
-                site.note_link();
-            }
-        }
         if count.is_multiple_of(20) {
             process.refresh_certificates();
         }

@@ -1,6 +1,5 @@
 //! Site: an app as it is served: its pin, its pool, its rules.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +11,7 @@ use crate::cgi::Cgi;
 use crate::dressed::{Dressed, Pin, Wardrobe};
 use crate::file::memory::Memory;
 use crate::log::{AccessLog, ErrorLog};
-use crate::look::{Look, Watched};
+use crate::look::{self, Look, News, Watched};
 use crate::metrics::{Metrics, SiteMeters};
 use crate::pool::Pool;
 
@@ -36,13 +35,12 @@ pub struct Site {
     pub meters: SiteMeters,
     live: Watched<Dressed>,
     maintenance: AtomicBool,
-    broken: AtomicBool,
 }
 
 /// What the sites of one process share.
 pub struct Shared {
     /// The queue of changes.
-    pub look: Arc<Look>,
+    pub look: Look,
     /// The file cache.
     pub memory: Arc<Memory>,
     /// The counts.
@@ -69,50 +67,28 @@ impl Site {
             metrics: Arc::clone(&shared.metrics),
             log: log.clone(),
         };
-        let live = shared.look.watch(Pinner::new(app.clone(), move |lease| wardrobe.dress(lease)));
-        let cgi = config.host.serve.cgi.clone().map(Cgi::new);
         let meters = shared.metrics.site(&name);
-        let maintenance = AtomicBool::new(maintenance_file(&app).exists());
-        let broken = AtomicBool::new(false);
-        Self { name, config, app, pool, cgi, access, log, meters, live, maintenance, broken }
+        let herald = Herald { site: name.clone(), log: log.clone(), meters: meters.clone() };
+        let pinner = Pinner::new(app.clone(), move |lease| wardrobe.dress(lease));
+        let live = shared.look.watch_telling(pinner, move |news| herald.tell(news));
+        let cgi = config.host.serve.cgi.clone().map(Cgi::new);
+        let maintenance = AtomicBool::new(app.maintenance().exists());
+        Self { name, config, app, pool, cgi, access, log, meters, live, maintenance }
     }
 
     /// This request's hold on the release that is live now; while the link is broken, on the last good one.
     pub fn pin(&self) -> Result<Pin, LiveError> {
-        let pin = self.live.pin();
-        let broken = self.live.broken().is_some();
-        if broken != self.broken.load(Ordering::Relaxed) {
-            self.note_link();
-        }
-        pin
-    }
-
-    /// Says once when the link breaks, and once when it is whole again.
-    pub fn note_link(&self) {
-        let why = self.live.broken();
-        if self.broken.swap(why.is_some(), Ordering::Relaxed) == why.is_some() {
-            return;
-        }
-        self.meters.link_broken.set(i64::from(why.is_some()));
-        match (why, self.live.last_good()) {
-            (Some(why), Some(pin)) => {
-                self.log.error(&self.name, format_args!("{why}; {} is still served", pin.id()));
-            }
-            (Some(why), None) => {
-                self.log.error(&self.name, format_args!("{why}; nothing can be served: 503"))
-            }
-            (None, _) => self.log.info(&self.name, "the link names a release again"),
-        }
+        self.live.pin()
     }
 
     /// Why the link names no release now, if it does not.
     pub fn link_error(&self) -> Option<LiveError> {
-        self.live.broken()
+        self.live.wrong()
     }
 
-    /// The release that was served last.
-    pub fn last_good(&self) -> Option<Pin> {
-        self.live.last_good()
+    /// How changes of the link are noticed.
+    pub fn look(&self) -> look::Mode {
+        self.live.mode()
     }
 
     /// Whether visitors get the maintenance page.
@@ -122,7 +98,7 @@ impl Site {
 
     /// Turns the maintenance page on or off, in this process and for the next.
     pub fn set_maintenance(&self, on: bool) -> std::io::Result<()> {
-        let file = maintenance_file(&self.app);
+        let file = self.app.maintenance();
         if on {
             std::fs::write(&file, "on\n")?;
         } else if let Err(error) = std::fs::remove_file(&file)
@@ -135,6 +111,47 @@ impl Site {
     }
 }
 
-fn maintenance_file(app: &App) -> PathBuf {
-    app.maintenance()
+/// Who tells log and metrics what the look found.
+struct Herald {
+    site: String,
+    log: ErrorLog,
+    meters: SiteMeters,
+}
+
+impl Herald {
+    fn tell(&self, news: &News) {
+        match news {
+            News::Flipped { from, to } => {
+                self.meters.link_broken.set(0);
+                match from {
+                    None => self.log.info(&self.site, format_args!("{to} is live")),
+                    Some(from) => {
+                        self.meters.flips.inc();
+                        self.log.info(&self.site, format_args!("{to} is live, {from} was"));
+                    }
+                }
+            }
+            News::Unleased { id, why } => {
+                self.log.warn(
+                    &self.site,
+                    format_args!("{id} is served without a lease ({why:?}): prune cannot see it"),
+                );
+            }
+            News::Broken(why) => {
+                self.meters.link_broken.set(1);
+                self.log.error(
+                    &self.site,
+                    format_args!("{why}; the last good release, if there was one, is still served"),
+                );
+            }
+            News::Mended(id) => {
+                self.meters.link_broken.set(0);
+                self.log.info(&self.site, format_args!("the link names a release again: {id}"));
+            }
+            News::Reading(why) => {
+                self.log.warn(&self.site, format_args!("the link is read on every request: {why}"));
+            }
+            News::Watching => self.log.info(&self.site, "changes of the link are watched"),
+        }
+    }
 }

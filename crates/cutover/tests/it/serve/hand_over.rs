@@ -113,13 +113,9 @@ fn an_upgrade_under_load_refuses_no_connection_and_cuts_no_response() {
 }
 
 fn find_pid(value: &serde_json::Value) -> Option<u64> {
-    match value {
-        serde_json::Value::Object(map) => {
-            map.get("pid").and_then(serde_json::Value::as_u64).or_else(|| map.values().find_map(find_pid))
-        }
-        serde_json::Value::Array(list) => list.iter().find_map(find_pid),
-        _ => None,
-    }
+    let named = value.get("pid").and_then(serde_json::Value::as_u64);
+    let deeper = || value.as_object()?.values().find_map(find_pid);
+    named.or_else(deeper)
 }
 
 #[test]
