@@ -147,7 +147,7 @@ impl Server {
 
     /// GET, on a connection of its own.
     pub fn get(&self, path: &str) -> Reply {
-        request(self.port(), &format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n"))
+        request(self.port(), format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n"))
     }
 
     /// GET with more header lines, each ended by CRLF.
