@@ -11,7 +11,7 @@
 //! - the release: [`look`] (is it still the one), [`dressed`] (what is made once for it), [`tree`] (its files),
 //!   [`resource`] (what a path stands for)
 //! - the answer: [`file`], [`gateway`] (PHP), [`cgi`], [`forward`] (side servers), [`reply`] (our own pages),
-//!   [`body`] (what it carries, and the pin it holds), [`sendfile`]
+//!   [`body`] (what it carries, and the pin it holds), [`spool`] (where it waits for a slow client), [`sendfile`]
 //! - the application: [`pool`] (the way to php-fpm), [`fpm`] (our own php-fpm), [`params`] (what a script is told)
 //! - what is told: [`log`], [`metrics`], [`scrape`]
 
@@ -48,6 +48,7 @@ pub mod scrape;
 pub mod sendfile;
 pub mod server;
 pub mod site;
+pub mod spool;
 pub mod tls;
 pub mod tree;
 pub mod wire;

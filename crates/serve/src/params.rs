@@ -2,8 +2,10 @@
 //!
 //! Nothing is collected: each variable goes straight into the caller's sink, because this runs once per PHP request.
 
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use http::{HeaderMap, HeaderName, Method, Version, header};
@@ -72,6 +74,13 @@ impl PathMap {
         let mut pairs: Vec<_> = pairs.into_iter().collect();
         pairs.sort_by_key(|(here, _)| std::cmp::Reverse(here.as_os_str().len()));
         Self { pairs }
+    }
+
+    /// A path that the application named, as it is here.
+    pub fn here(&self, path: &[u8]) -> Vec<u8> {
+        let there = Path::new(OsStr::from_bytes(path));
+        let mapped = self.pairs.iter().find_map(|(here, to)| Some(here.join(there.strip_prefix(to).ok()?)));
+        mapped.map_or_else(|| path.to_vec(), |mapped| mapped.into_os_string().into_vec())
     }
 
     /// Appends `path` as the application sees it.
