@@ -17,6 +17,9 @@ const READ_INLINE_BYTES: u64 = 256 * 1024;
 /// Files above this size are not hashed at all: the first visitor would wait for it.
 const HASH_MOST_BYTES: u64 = 64 * 1024 * 1024;
 
+/// The same for files that were changed a moment ago: their hash cannot be remembered, so every visitor would wait.
+const HASH_FRESH_BYTES: u64 = 8 * 1024 * 1024;
+
 /// An opened file, read or ready to be sent from disk.
 pub(crate) struct Held {
     pub(crate) name: Name,
@@ -69,9 +72,12 @@ impl Memory {
         if let Some(hash) = known {
             return Ok(Held::disk(file, Name::Content(hash), size));
         }
-        if size > HASH_MOST_BYTES {
+        let most = if Identity::is_fresh(stat) { HASH_FRESH_BYTES } else { HASH_MOST_BYTES };
+        if size > most {
             return Ok(Held::disk(file, identity.unnamed(), size));
         }
+        // Hashing shares the processors with packing, however many ask.
+        let _permit = self.packers.acquire().await;
         let (file, hash) = on_a_thread_if(true, move || {
             let hash = hash_of(&file, size)?;
             Ok((file, hash))

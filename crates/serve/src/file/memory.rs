@@ -4,12 +4,13 @@
 //! packed after a flip. Nothing is ever found under a hash that its bytes do not have. What nobody asked for since
 //! the hand last passed goes first when room is needed (the clock algorithm).
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{Semaphore, watch};
 
 use crate::file::compress;
 use crate::file::encoding::Encoding;
@@ -24,12 +25,15 @@ pub struct Memory {
     pub(super) file_max: u64,
     kept: Mutex<Kept>,
     pub(super) known: Mutex<Known>,
-    packing: Mutex<HashMap<Key, Arc<OnceCell<Arc<Content>>>>>,
-    packers: Semaphore,
+    packing: Mutex<HashMap<Key, Order>>,
+    pub(super) packers: Semaphore,
 }
 
 /// What content is kept under: the hash of the plain bytes, and how they are encoded here.
 type Key = ([u8; 32], Encoding);
+
+/// Content that is being packed: none until it is there.
+type Order = watch::Receiver<Option<Arc<Content>>>;
 
 /// Bytes in memory.
 pub(crate) struct Content {
@@ -109,10 +113,10 @@ impl Memory {
         content
     }
 
-    /// The content of this hash in this encoding: from memory, or packed now. However many ask, it is packed once.
-    /// `None`: packing it does not pay.
+    /// The content of this hash in this encoding: from memory, or packed now. However many ask, it is packed once,
+    /// and to its end even if all of them leave. `None`: packing it does not pay.
     pub(crate) async fn packed(
-        &self,
+        self: &Arc<Self>,
         hash: [u8; 32],
         encoding: Encoding,
         plain: &Bytes,
@@ -121,13 +125,28 @@ impl Memory {
         let content = match self.get(hash, encoding) {
             Some(content) => content,
             None => {
-                let cell = lock(&self.packing).entry(key).or_default().clone();
-                let content = cell.get_or_init(|| self.pack(key, plain.clone())).await.clone();
-                lock(&self.packing).remove(&key);
-                content
+                let mut coming = self.order(key, plain);
+                // An error means that the packing itself broke down.
+                coming.wait_for(Option::is_some).await.ok()?.clone()?
             }
         };
         content.worth.then_some(content)
+    }
+
+    /// Sees to it that somebody packs it.
+    fn order(self: &Arc<Self>, key: Key, plain: &Bytes) -> Order {
+        let (sender, receiver) = watch::channel(None);
+        match lock(&self.packing).entry(key) {
+            Entry::Occupied(ordered) => return ordered.get().clone(),
+            Entry::Vacant(vacant) => vacant.insert(receiver.clone()),
+        };
+        let (memory, plain) = (Arc::clone(self), plain.clone());
+        tokio::spawn(async move {
+            let content = memory.pack(key, plain).await;
+            lock(&memory.packing).remove(&key);
+            sender.send_replace(Some(content));
+        });
+        receiver
     }
 
     async fn pack(&self, key: Key, plain: Bytes) -> Arc<Content> {
@@ -137,13 +156,11 @@ impl Memory {
             let packed = compress::pack(key.1, &plain)?;
             Some((*blake3::hash(&packed).as_bytes(), Bytes::from(packed)))
         });
-        let content = match packing.await {
-            Ok(Some((hash, bytes))) => Content { bytes, hash, worth: true, touched: AtomicBool::new(false) },
-            Ok(None) | Err(_) => {
-                Content { bytes: Bytes::new(), hash: [0; 32], worth: false, touched: AtomicBool::new(false) }
-            }
+        let (hash, bytes, worth) = match packing.await {
+            Ok(Some((hash, bytes))) => (hash, bytes, true),
+            Ok(None) | Err(_) => ([0; 32], Bytes::new(), false),
         };
-        self.keep(key, content)
+        self.keep(key, Content { bytes, hash, worth, touched: AtomicBool::new(false) })
     }
 }
 
@@ -213,6 +230,22 @@ mod tests {
         assert!(memory.used_bytes() <= 3 * (OVERHEAD + 4));
     }
 
+    #[tokio::test]
+    async fn what_was_begun_is_kept_though_nobody_waited() {
+        let memory = Arc::new(Memory::new(1 << 20, 1 << 20));
+        let plain = Bytes::from("abc ".repeat(1000));
+        let hash = *blake3::hash(&plain).as_bytes();
+        {
+            let mut left = std::pin::pin!(memory.packed(hash, Encoding::Gzip, &plain));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(left.as_mut().poll(&mut context).is_pending());
+        }
+        while memory.get(hash, Encoding::Gzip).is_none() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        assert_eq!(memory.len(), 1);
+    }
+
     #[test]
     fn what_is_too_large_is_not_kept_and_the_same_is_kept_once() {
         let memory = Memory::new(OVERHEAD as u64 + 4, 1000);
@@ -225,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn content_is_packed_once_however_many_ask() {
-        let memory = Memory::new(1 << 20, 1 << 20);
+        let memory = Arc::new(Memory::new(1 << 20, 1 << 20));
         let plain = Bytes::from("abc ".repeat(1000));
         let hash = *blake3::hash(&plain).as_bytes();
         let [one, two] = tokio::join!(
