@@ -7,7 +7,7 @@
 //!
 //! To change options start another and drop the old one: each has its own sockets.
 
-mod account;
+pub(crate) mod account;
 mod find;
 pub mod keeper;
 mod master;

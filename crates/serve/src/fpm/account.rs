@@ -45,10 +45,15 @@ pub(crate) fn account(user: Option<&str>, group: Option<&str>) -> Result<Account
         Some((_, 0)) => Ok(Account::Root { group }),
         Some((user, _)) => Ok(Account::Other { user: user.to_owned(), group }),
         None => {
-            let user = USUAL.into_iter().find(|name| find_user(name).is_ok()).ok_or(FpmError::NoUser)?;
-            Ok(Account::Other { user: user.to_owned(), group })
+            let user = usual().ok_or(FpmError::NoUser)?.name;
+            Ok(Account::Other { user, group })
         }
     }
+}
+
+/// The distribution's user for web servers.
+pub(crate) fn usual() -> Option<User> {
+    USUAL.into_iter().find_map(|name| User::from_name(name).ok().flatten())
 }
 
 fn find_user(name: &str) -> Result<u32, FpmError> {
