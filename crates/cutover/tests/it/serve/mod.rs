@@ -5,6 +5,7 @@
 mod broken_links;
 mod client;
 mod hand_over;
+mod promise;
 mod refusals;
 mod rules;
 mod server;

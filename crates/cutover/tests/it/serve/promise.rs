@@ -1,0 +1,93 @@
+//! The promise: under a continuous flip no request fails, mixes two releases, or is stale.
+//!
+//! Static files, the front controller, PHP that sleeps between its includes, files that exist in every other release
+//! only, uploads in flight; kept connections and new ones; flips by another tool and by `cutover flip`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use prove::probe::pages::{Kind, pages};
+use prove::scenario::{Load, Pace, Scenario};
+use prove::{Flipper, Target, judge, probe, report, run_blocking};
+
+use super::server::{App, CUTOVER, Server};
+
+/// `CUTOVER_PROMISE=full`: 200,000 requests and 10,000 flips, as the promise is worded. It takes minutes.
+fn requests_and_flips() -> (u64, u64) {
+    match std::env::var("CUTOVER_PROMISE").as_deref() {
+        Ok("full") => (200_000, 10_000),
+        Ok(_) | Err(_) => (12_000, 1_200),
+    }
+}
+
+fn ids() -> Vec<String> {
+    ["r1", "r2"].map(str::to_owned).into()
+}
+
+fn probed(sealed: bool) -> Server {
+    let app = App::new(
+        "[serve]\nlisten = [\"127.0.0.1:0\"]\n[php]\nfpm = \"embedded\"\nfront = \"index.php\"\nworkers = 8\n\
+         [php.ini]\n\"opcache.file_update_protection\" = \"0\"\n",
+    );
+    app.write_config(&app.config().replace("docroot = \"public\"", "docroot = \"\""));
+    // php-fpm's workers are not root.
+    fs::set_permissions(app.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    let work = app.root().join("probe");
+    probe::scaffold(&work, &ids()).unwrap();
+    for name in ["releases", "current"] {
+        fs::rename(work.join(name), app.root().join(name)).unwrap();
+    }
+    if sealed {
+        app.cutover(&["seal", "r1"]);
+        app.cutover(&["seal", "r2"]);
+    }
+    app.serve()
+}
+
+fn holds(server: &Server, by: Flipper, requests: u64, flips: u64) {
+    let target = Target::parse(&format!("http://127.0.0.1:{}", server.port())).unwrap();
+    let mut scenario = Scenario::new(target, ids(), pages(&ids(), Kind::Php), by);
+    scenario.load =
+        Load { connections: 16, closing: 5, requests, at_most: Duration::from_secs(600), ..Load::default() };
+    scenario.flips.count = flips;
+    scenario.flips.pace = Pace::Spread;
+    let observed = run_blocking(scenario).unwrap();
+    let verdicts = judge(&observed).unwrap();
+    println!("{}", report::text(&observed, &verdicts));
+    assert!(verdicts.holds(), "{:?}", verdicts.total);
+    assert!(verdicts.total.ok >= requests, "{:?}", verdicts.total);
+    assert!(verdicts.by_page.iter().all(|page| page.ok > 0), "each page was asked");
+}
+
+#[test]
+fn sealed_releases_flipped_by_another_tool() {
+    let server = probed(true);
+    let (requests, flips) = requests_and_flips();
+    holds(&server, Flipper::link(server.app.root().join("current")), requests, flips);
+}
+
+#[test]
+fn unsealed_releases_flipped_by_another_tool() {
+    let server = probed(false);
+    holds(&server, Flipper::link(server.app.root().join("current")), 6_000, 600);
+}
+
+#[test]
+fn sealed_releases_flipped_by_cutover_itself() {
+    let server = probed(true);
+    let root = server.app.root().to_owned();
+    let flip = move |release: &str| {
+        let out = std::process::Command::new(CUTOVER)
+            .arg("-C")
+            .arg(&root)
+            .args(["flip", release])
+            .output()
+            .map_err(|why| why.to_string())?;
+        match out.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&out.stderr).into_owned()),
+        }
+    };
+    holds(&server, Flipper::call(flip), 4_000, 100);
+}
