@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args as Group, Parser, Subcommand};
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use release::ReleaseId;
 
 /// Atomic deploys for web applications served from a document root: every request sees exactly one release.
@@ -118,12 +118,42 @@ pub enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Let the running server read its configuration again, without losing a request
+    #[command(
+        after_help = "Example:\n  cutover serve --check /srv/shop && cutover -C /srv/shop reload\n\nA configuration that cannot be served changes nothing: what was served still is."
+    )]
+    Reload,
+    /// Let a newer program take over from the running server, without refusing a connection
+    #[command(
+        after_help = "Example:\n  install cutover-new /usr/local/bin/cutover && cutover -C /srv/shop upgrade"
+    )]
+    Upgrade {
+        /// The program; by default what now stands where the running one was started from
+        program: Option<PathBuf>,
+    },
+    /// Show visitors the maintenance page, or the site again
+    #[command(
+        after_help = "Examples:\n  cutover maintenance on\n  cutover maintenance off\n\nThe page, and who gets the site all the same, is said by [site.maintenance]."
+    )]
+    Maintenance {
+        /// On or off
+        state: OnOff,
+    },
     /// Write completions for a shell
     #[command(after_help = "Example:\n  cutover completions bash > /etc/bash_completion.d/cutover")]
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+/// A switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnOff {
+    /// Visitors get the page
+    On,
+    /// Visitors get the site
+    Off,
 }
 
 /// How long to wait for another command.

@@ -21,11 +21,8 @@ pub struct Opened {
 impl Opened {
     /// The app that `--config`, `-C` or the current directory names.
     pub fn find(globals: &Globals) -> Result<Opened, Failure> {
-        let config = match (&globals.config, &globals.dir) {
-            (Some(file), _) => read(file)?,
-            (None, Some(dir)) => at(dir)?,
-            (None, None) => at(Path::new("."))?,
-        };
+        let named = globals.config.as_deref().or(globals.dir.as_deref());
+        let config = config_at(named.unwrap_or(Path::new("."))).map_err(told)?;
         Opened::of(config)
     }
 
@@ -53,37 +50,35 @@ impl Opened {
     }
 }
 
-/// Reads the configuration of a file or a directory, as `serve` takes them.
-pub fn at_or_in(path: &Path) -> Result<Config, Failure> {
-    if path.is_dir() { at(path) } else { read(path) }
-}
-
-/// The configuration of the app in a directory: its cutover.toml, or the standard layout if it has that.
-fn at(dir: &Path) -> Result<Config, Failure> {
-    let file = dir.join("cutover.toml");
+/// The configuration that a file holds, or that of the app in a directory: its cutover.toml, or the standard layout
+/// if the directory has that.
+pub fn config_at(path: &Path) -> Result<Config, ConfigError> {
+    let file = path.join("cutover.toml");
+    if !path.is_dir() {
+        return Config::read(path);
+    }
     if file.exists() {
         // Without `./` before it: errors name it as people do.
-        return read(if dir == Path::new(".") { Path::new("cutover.toml") } else { &file });
+        return Config::read(if path == Path::new(".") { Path::new("cutover.toml") } else { &file });
     }
-    if !dir.is_dir() {
-        return Err(Failure::usage(format!("there is no directory {}", dir.display())));
-    }
-    let here =
-        std::path::absolute(dir).map_err(|error| Failure::failed(format!("{}: {error}", dir.display())))?;
+    let here = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let config = Config::standard(&here);
     if here.join("releases").is_dir() || here.join(&config.host.app.link).symlink_metadata().is_ok() {
         return Ok(config);
     }
-    let error =
-        format!("{} is no app: it has no cutover.toml, no `current` link and no releases/", dir.display());
-    Err(Failure::usage(error)
-        .next(format!("name the app's directory with -C, or begin with `cutover -C {} init`", dir.display())))
+    let source = std::io::Error::new(
+        std::io::ErrorKind::NotFound,
+        "it is not there, and neither is a `current` link or a directory releases/ beside it",
+    );
+    Err(ConfigError::Unreadable { file, source })
 }
 
-fn read(file: &Path) -> Result<Config, Failure> {
-    Config::read(file).map_err(|error| match error {
-        ConfigError::Unreadable { .. } | ConfigError::At(_) | ConfigError::Clash { .. } => {
-            Failure::usage(error)
-        }
-    })
+fn told(error: ConfigError) -> Failure {
+    let missing = matches!(&error, ConfigError::Unreadable { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
+    let failure = Failure::usage(error);
+    if missing {
+        failure.next("name the app with -C DIR, or begin with `cutover -C DIR init`")
+    } else {
+        failure
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::control::{Answer, Command, LINE_BYTES};
 use crate::listen::{self, Bound, Inherited};
@@ -28,10 +28,13 @@ pub trait Event: Send + 'static {
     fn of(command: Command, answer: oneshot::Sender<Answer>) -> Self;
 }
 
+/// How many commands are answered at once.
+const PLACES: u32 = 16;
+
 /// Where commands go.
 pub struct Operator<E> {
-    /// The process's queue.
-    pub events: mpsc::Sender<E>,
+    events: mpsc::Sender<E>,
+    places: Arc<Semaphore>,
 }
 
 /// Binds the control socket of each app. A site without one is served all the same, and the log says why.
@@ -70,6 +73,19 @@ fn bind_one(path: PathBuf, taking_over: bool, account: Option<&Account>) -> io::
 }
 
 impl<E: Event> Operator<E> {
+    /// An operator that puts commands into the process's queue.
+    pub fn new(events: mpsc::Sender<E>) -> Self {
+        Self { events, places: Arc::new(Semaphore::new(PLACES as usize)) }
+    }
+
+    /// Waits, a second at most, until the answers that were given are sent: the answer to the command that ended the
+    /// process is one of them, and a process without connections ends at once.
+    pub async fn answers_sent(&self) {
+        let all = self.places.acquire_many(PLACES);
+        // Who is slow to read must not hold the process.
+        drop(tokio::time::timeout(Duration::from_secs(1), all).await);
+    }
+
     /// Answers on a control socket for as long as the process runs.
     pub fn listen(&self, socket: Socket, log: &ErrorLog) {
         let Socket { path, bound } = socket;
@@ -81,18 +97,18 @@ impl<E: Event> Operator<E> {
                 return;
             }
         };
-        tokio::spawn(accept(listener, self.events.clone()));
+        tokio::spawn(accept(listener, self.events.clone(), Arc::clone(&self.places)));
     }
 }
 
-async fn accept<E: Event>(listener: UnixListener, events: mpsc::Sender<E>) {
-    let places = Arc::new(tokio::sync::Semaphore::new(16));
+async fn accept<E: Event>(listener: UnixListener, events: mpsc::Sender<E>, places: Arc<Semaphore>) {
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
+        // Only now, so that an idle socket holds none.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let events = events.clone();
         tokio::spawn(async move {
             // Who hangs up early wants no answer.

@@ -168,7 +168,7 @@ async fn serve(begun: Begun, ground: Ground) -> Result<(), RunError> {
     }
     let process = Arc::new(Mutex::new(process));
     let (events, mut asked) = mpsc::channel(16);
-    let operator = Operator { events: events.clone() };
+    let operator = Operator::new(events.clone());
     for socket in begun.operators {
         operator.listen(socket, &server.log);
     }
@@ -207,6 +207,7 @@ async fn serve(begun: Begun, ground: Ground) -> Result<(), RunError> {
     drain_all(&server, &process, order, drain, &mut asked).await;
     ticker.abort();
     tending.abort();
+    operator.answers_sent().await;
     end(process, order).await;
     server.log.info("serve", "ended");
     Ok(())

@@ -6,12 +6,13 @@ mod init;
 mod prune;
 mod releases;
 mod rollback;
+mod running;
 mod seal;
 mod serve;
 mod status;
 
 use crate::answer::{Answer, Failure};
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, OnOff};
 use crate::opened::Opened;
 
 /// Runs the command.
@@ -35,6 +36,9 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
         Command::Seal { release, again } => seal::run(&opened()?, &release, again),
         Command::Prune { keep, dry_run, lock } => prune::run(&opened()?, keep, dry_run, lock),
         Command::Serve { apps, check } => serve::run(&globals, apps, check),
+        Command::Reload => running::reload(&opened()?),
+        Command::Upgrade { program } => running::upgrade(&opened()?, program),
+        Command::Maintenance { state } => running::maintenance(&opened()?, state == OnOff::On),
         Command::Completions { shell } => completions::run(shell),
     }
 }

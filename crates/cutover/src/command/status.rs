@@ -1,10 +1,16 @@
 //! status: what is live, since when, and whether all is well.
 
+use std::time::Duration;
+
 use release::history;
 use release::list::{Listed, Seal, Used};
 use serde_json::json;
 
+use serve::control::{ControlError, Status};
+
 use super::releases::all;
+use super::running;
+use super::serve::chain;
 use crate::answer::{Answer, Failure};
 use crate::opened::Opened;
 use crate::when;
@@ -39,6 +45,8 @@ pub fn run(opened: &Opened) -> Result<Answer, Failure> {
     lines.push(format!("  in use   {}", this.map_or("unknown".into(), used)));
     lines.push(format!("  rollback {}", back.as_ref().map_or("none".into(), |id| format!("to {id}"))));
     lines.push(format!("  releases {}", listed.len()));
+    let server = running::status(opened);
+    lines.extend(told(&server, name, live.id.as_ref()));
     let json = json!({
         "app": name,
         "root": opened.app.root(),
@@ -51,8 +59,43 @@ pub fn run(opened: &Opened) -> Result<Answer, Failure> {
         "in_use": this.map(|this| this.used == Used::Leased),
         "rollback": back.map(|id| id.to_string()),
         "releases": listed.len(),
+        "server": server.as_ref().ok().and_then(Option::as_ref),
     });
     Ok(Answer::new(lines.join("\n"), json))
+}
+
+/// What the running server says of itself, and whether it sees what we see.
+fn told(server: &Result<Option<Status>, ControlError>, name: &str, live: &str) -> Vec<String> {
+    let status = match server {
+        Ok(None) => return vec!["  server   none is running".into()],
+        Err(error) => return vec![format!("  server   {}", chain(error))],
+        Ok(Some(status)) => status,
+    };
+    let Status { pid, version, up_seconds, connections, draining, listen, sites, .. } = status;
+    let up = when::length(Duration::from_secs(*up_seconds));
+    let doing = if *draining { "draining" } else { "up" };
+    let mut lines = vec![
+        format!("  server   process {pid}, version {version}, {doing} for {up}, {connections} connections"),
+        format!("  listens  {}", listen.join(", ")),
+    ];
+    let Some(site) = sites.iter().find(|site| site.name == name) else {
+        lines.push(format!(
+            "  serves   {}, but not {name}",
+            sites.iter().map(|site| site.name.as_str()).collect::<Vec<_>>().join(", ")
+        ));
+        return lines;
+    };
+    let release = site.release.as_deref().unwrap_or("nothing");
+    // An idle server looks a few times a second; a flip of this moment may not have reached it.
+    let differs = if release == live { "" } else { " (it looks again with the next request)" };
+    lines.push(format!("  serves   {release}{differs}, {} requests in flight", site.in_flight));
+    if site.maintenance {
+        lines.push("  maintenance is on: visitors get the page".into());
+    }
+    if let Some(why) = &site.link_error {
+        lines.push(format!("  the server says: {why}; it goes on with its last good release"));
+    }
+    lines
 }
 
 fn seal(listed: &Listed) -> String {

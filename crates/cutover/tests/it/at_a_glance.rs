@@ -67,8 +67,8 @@ fn a_directory_that_is_no_app_is_wrong_usage() {
     let shop = Shop::with_releases(&[]);
     std::fs::remove_dir(shop.path("releases")).unwrap();
     assert_snapshot!(shop.fails(2, &["status"]), @"
-    cutover: /srv/shop is no app: it has no cutover.toml, no `current` link and no releases/
-      next: name the app's directory with -C, or begin with `cutover -C /srv/shop init`
+    cutover: cannot read /srv/shop/cutover.toml: it is not there, and neither is a `current` link or a directory releases/ beside it
+      next: name the app with -C DIR, or begin with `cutover -C DIR init`
     ");
 }
 

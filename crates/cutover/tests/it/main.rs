@@ -9,5 +9,6 @@ mod arrows;
 mod at_a_glance;
 mod flips;
 mod prunes;
+mod running;
 mod serve;
 mod shop;
