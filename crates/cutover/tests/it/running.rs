@@ -114,7 +114,7 @@ fn a_reload_takes_up_a_new_file_and_refuses_a_wrong_one() {
     assert_eq!(serving.get("/old").0, 404);
     let redirect = "[[site.redirect]]\nfrom = '/old'\nto = '/new'\n";
     configure(&shop, redirect);
-    assert_snapshot!(shop.ok(&["reload"]), @"");
+    assert_snapshot!(shop.ok(&["reload"]), @"reloaded: shop");
     assert_eq!(serving.get("/old").0, 301);
     configure(&shop, "[site]\nidnex = []\n");
     // The command reads the file itself, to find the server.
@@ -129,7 +129,10 @@ fn a_configuration_that_reads_well_but_cannot_be_served_changes_nothing() {
     configure(&shop, "");
     let serving = Serving::start(&shop);
     configure(&shop, "[serve.log]\naccess = '/nonexistent/access.log'\n");
-    assert_snapshot!(shop.fails(1, &["reload"]), @"");
+    assert_snapshot!(shop.fails(1, &["reload"]), @"
+    cutover: cannot open the log /nonexistent/access.log
+      still: what was served still is
+    ");
     assert_eq!(serving.get("/").0, 200);
 }
 
@@ -137,11 +140,11 @@ fn a_configuration_that_reads_well_but_cannot_be_served_changes_nothing() {
 fn maintenance_is_turned_on_and_off_with_a_server_and_without() {
     let shop = Shop::with_live(&["r1"]);
     configure(&shop, "");
-    assert_snapshot!(shop.ok(&["maintenance", "on"]), @"");
+    assert_snapshot!(shop.ok(&["maintenance", "on"]), @"maintenance is on for shop; no server is running, the next one heeds it");
     let serving = Serving::start(&shop);
     assert_eq!(serving.get("/").0, 503);
     assert!(shop.ok(&["status"]).contains("maintenance is on"));
-    assert_snapshot!(shop.ok(&["maintenance", "off"]), @"");
+    assert_snapshot!(shop.ok(&["maintenance", "off"]), @"maintenance is off for shop");
     assert_eq!(serving.get("/").0, 200);
     shop.ok(&["maintenance", "on"]);
     drop(serving);
@@ -177,7 +180,11 @@ fn an_upgrade_to_something_that_does_not_serve_changes_nothing() {
 #[test]
 fn without_a_server_a_reload_says_so() {
     let shop = Shop::with_live(&["r1"]);
-    assert_snapshot!(shop.fails(1, &["reload"]), @"");
+    assert_snapshot!(shop.fails(1, &["reload"]), @"
+    cutover: no server answers on /srv/shop/.cutover/run/serve.sock: is `cutover serve` running for this app?
+      still: no server was asked
+      next: start one with `cutover serve`
+    ");
 }
 
 #[test]
@@ -185,6 +192,9 @@ fn a_socket_that_another_server_answers_on_is_not_taken_from_it() {
     let shop = Shop::with_live(&["r1"]);
     configure(&shop, "");
     let serving = Serving::start(&shop);
-    assert_snapshot!(shop.fails(1, &["serve"]), @"");
+    assert_snapshot!(shop.fails(1, &["serve"]), @"
+    cutover: cannot listen on unix:/srv/shop/http.sock: another process answers there; stop it, or use `cutover upgrade`
+      still: nothing is served by this command
+    ");
     assert_eq!(serving.get("/").0, 200);
 }
