@@ -66,7 +66,8 @@ impl Resource {
         let found = if clean { tree.find_absolute(path, Want::Bytes) } else { Err(Miss::Absent) };
         match found.map_err(Nothing::from).and_then(|found| {
             let name = found.place.name().to_vec();
-            file(path, &name, found)
+            // It is remembered by a name that no URL path can have: else it could be asked for by its path on disk.
+            file(&[b"\0", path].concat(), &name, found)
         }) {
             Ok(resource) => resource,
             Err(Nothing::Here | Nothing::AtAll) => Resource::NotFound,
