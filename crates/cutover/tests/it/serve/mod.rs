@@ -5,6 +5,8 @@
 mod broken_links;
 mod client;
 mod hand_over;
+mod php;
+mod php_faults;
 mod promise;
 mod refusals;
 mod rules;
