@@ -14,6 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::body::{Body, BodyError};
 use crate::handle::{Visit, with_page};
+use crate::log::with_reasons;
 use crate::reply;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,9 +51,8 @@ pub async fn forward(visit: &Visit<'_>, rule: &Forward, body: Incoming) -> Respo
     match exchange(visit, rule, body).await {
         Ok(response) => response,
         Err(why) => {
-            let reason =
-                std::error::Error::source(&why).map_or(String::new(), |source| format!(": {source}"));
-            visit.site.log.error(&visit.site.name, format_args!("{}: {why}{reason}", rule.path.as_str()));
+            let told = with_reasons(&why);
+            visit.site.log.error(&visit.site.name, format_args!("{}: {told}", rule.path.as_str()));
             let status = if matches!(why, ForwardError::Slow(_)) { 504 } else { 502 };
             with_page(visit, reply::status(status, "The server behind this path does not answer.")).await
         }

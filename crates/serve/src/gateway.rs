@@ -7,7 +7,6 @@
 pub mod intake;
 pub mod said;
 
-use std::error::Error;
 use std::pin::Pin as StdPin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -25,6 +24,7 @@ use crate::file::{self, Ask};
 use crate::gateway::intake::{Intake, IntakeError, Rules};
 use crate::gateway::said::{Said, Send};
 use crate::handle::{Visit, with_page};
+use crate::log::with_reasons;
 use crate::params::{Facts, ScriptFacts, cgi_variables};
 use crate::pool::Pool;
 use crate::reply;
@@ -224,7 +224,7 @@ impl About {
 
     /// Logs that a response was cut short, and gives the reason on.
     fn cut(&self, why: ClientError) -> BodyError {
-        let why = chain(&why);
+        let why = with_reasons(&why);
         self.site
             .log
             .error(&self.site.name, format_args!("{}: the response was cut short: {why}", self.what));
@@ -324,7 +324,7 @@ async fn failed(visit: &Visit<'_>, script: &Script, why: &GatewayError) -> Respo
     let (site, id, file) = (visit.site, visit.pin.id(), script.file.display());
     // What a client brought upon itself is in the access log.
     if !matches!(why, GatewayError::Intake(IntakeError::TooLong(_) | IntakeError::Cut(_))) {
-        site.log.error(&site.name, format_args!("{id} {file}: {status}: {}", chain(why)));
+        site.log.error(&site.name, format_args!("{id} {file}: {status}: {}", with_reasons(why)));
     }
     with_page(visit, reply::status(status, sentence)).await
 }
@@ -355,18 +355,6 @@ fn told(why: &GatewayError) -> (u16, &'static str) {
             | ClientError::UnknownRole => BAD,
         },
     }
-}
-
-/// An error with all its reasons.
-fn chain(why: &dyn Error) -> String {
-    let mut text = why.to_string();
-    let mut next = why.source();
-    while let Some(why) = next {
-        text.push_str(": ");
-        text.push_str(&why.to_string());
-        next = why.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 mod access;
 mod error;
+mod reasons;
 mod sink;
 
 pub use access::{Access, AccessLog};
 pub use error::ErrorLog;
+pub use reasons::with_reasons;

@@ -16,7 +16,7 @@ use crate::door::{Behind, Door, Routes, Tls};
 use crate::fpm::{Embedded, FpmError, FpmOptions};
 use crate::handover::Item;
 use crate::listen::{self, Bound, Inherited, ListenError};
-use crate::log::{AccessLog, ErrorLog};
+use crate::log::{AccessLog, ErrorLog, with_reasons};
 use crate::look::Mode;
 use crate::pool::Pool;
 use crate::server::Server;
@@ -317,9 +317,10 @@ impl Process {
                 Ok(true) => {
                     self.server.log.info("tls", format_args!("{}: new certificates are in use", door.at))
                 }
-                Err(why) => {
-                    self.server.log.error("tls", format_args!("{}: {why}; the old ones stay in use", door.at))
-                }
+                Err(why) => self.server.log.error(
+                    "tls",
+                    format_args!("{}: {}; the old ones stay in use", door.at, with_reasons(&why)),
+                ),
             }
         }
     }

@@ -19,6 +19,7 @@ use crate::file::memory::Memory;
 use crate::fpm::Embedded;
 use crate::handover::{self, Item, TakenOver};
 use crate::listen::{self, Inherited};
+use crate::log::with_reasons;
 use crate::look::Look;
 use crate::metrics::Metrics;
 use crate::operator::{self, Operator};
@@ -184,9 +185,10 @@ async fn serve(begun: Begun, ground: Ground) -> Result<(), RunError> {
             Event::Terminate => break Order::Clear,
             Event::Hangup => match reload(&process, &begun.load).await {
                 Ok(done) => server.log.info("serve", done),
-                Err(why) => {
-                    server.log.error("serve", format_args!("not reloaded: {why}; what was served still is"))
-                }
+                Err(why) => server.log.error(
+                    "serve",
+                    format_args!("not reloaded: {}; what was served still is", with_reasons(&why)),
+                ),
             },
             Event::Reopen => {
                 if let Err(why) = process.lock().await.reopen_logs() {
@@ -224,7 +226,7 @@ async fn obey(
         Command::Status => (Answer::Status(status(&*process.lock().await, server)), None),
         Command::Reload => match reload(process, load).await {
             Ok(done) => (Answer::Done(done), None),
-            Err(why) => (Answer::Failed(format!("{why}; what was served still is")), None),
+            Err(why) => (Answer::Failed(format!("{}; what was served still is", with_reasons(&why))), None),
         },
         Command::Drain => (
             Answer::Done("draining: what is in hand is finished, then the server ends".into()),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use release::atomic;
 use serde_json::{Value, json};
 use serve::control::{self, ControlError, Status};
+use serve::log::with_reasons;
 
-use super::serve::chain;
 use crate::answer::{Answer, Failure};
 use crate::opened::Opened;
 
@@ -78,7 +78,7 @@ fn told(answer: control::Answer) -> Result<Answer, Failure> {
 }
 
 fn unasked(error: &ControlError) -> Failure {
-    let failure = Failure::failed(chain(error));
+    let failure = Failure::failed(with_reasons(error));
     match error {
         ControlError::NotRunning(_) => {
             failure.still("no server was asked").next("start one with `cutover serve`")

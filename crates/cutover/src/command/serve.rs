@@ -1,11 +1,11 @@
 //! serve: reads the files, joins them, and hands over to the server.
 
-use std::error::Error;
 use std::path::PathBuf;
 
 use config::host::Fpm;
 use config::{Config, ConfigError, Served};
 use serde_json::{Value, json};
+use serve::log::with_reasons;
 use serve::process::ProcessError;
 use serve::run::RunError;
 
@@ -22,7 +22,7 @@ pub fn run(globals: &Globals, apps: Vec<PathBuf>, check: bool) -> Result<Answer,
     serve::run(Box::new(move || Ok(load()?))).map_err(|error| match &error {
         RunError::Process(ProcessError::Config(error)) => Failure::usage(error),
         RunError::Process(_) | RunError::Privileges(_) | RunError::TakeOver(_) | RunError::Runtime(_) => {
-            Failure::failed(chain(&error)).still("nothing is served by this command")
+            Failure::failed(with_reasons(&error)).still("nothing is served by this command")
         }
     })?;
     Ok(Answer::default())
@@ -87,21 +87,6 @@ fn checked(served: &Served) -> Result<Answer, Failure> {
 
 fn own_is_wrong(error: ConfigError) -> Failure {
     Failure::usage(format!("the live release's own cutover.toml is wrong\n{error}"))
-}
-
-/// An error with everything that caused it.
-pub fn chain(error: &dyn Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // Some errors quote their cause already.
-        if !told.ends_with(&next) {
-            told = format!("{told}: {next}");
-        }
-        cause = error.source();
-    }
-    told
 }
 
 #[cfg(test)]

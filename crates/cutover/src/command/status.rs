@@ -7,10 +7,10 @@ use release::list::{Listed, Seal, Used};
 use serde_json::json;
 
 use serve::control::{ControlError, Status};
+use serve::log::with_reasons;
 
 use super::releases::all;
 use super::running;
-use super::serve::chain;
 use crate::answer::{Answer, Failure};
 use crate::opened::Opened;
 use crate::when;
@@ -68,7 +68,7 @@ pub fn run(opened: &Opened) -> Result<Answer, Failure> {
 fn told(server: &Result<Option<Status>, ControlError>, name: &str, live: &str) -> Vec<String> {
     let status = match server {
         Ok(None) => return vec!["  server   none is running".into()],
-        Err(error) => return vec![format!("  server   {}", chain(error))],
+        Err(error) => return vec![format!("  server   {}", with_reasons(error))],
         Ok(Some(status)) => status,
     };
     let Status { pid, version, up_seconds, connections, draining, listen, sites, .. } = status;

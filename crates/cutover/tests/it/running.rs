@@ -130,7 +130,7 @@ fn a_configuration_that_reads_well_but_cannot_be_served_changes_nothing() {
     let serving = Serving::start(&shop);
     configure(&shop, "[serve.log]\naccess = '/nonexistent/access.log'\n");
     assert_snapshot!(shop.fails(1, &["reload"]), @"
-    cutover: cannot open the log /nonexistent/access.log
+    cutover: cannot open the log /nonexistent/access.log: No such file or directory (os error 2)
       still: what was served still is
     ");
     assert_eq!(serving.get("/").0, 200);
