@@ -7,7 +7,10 @@ use crate::stuck::{Stuck, Trying};
 use crate::wiki::{self, RELEASES};
 use crate::writer::{self, Written};
 use crate::{Flags, home, readers};
+use prove::client::Client;
+use prove::evidence::Examiner;
 use prove::flipper::Flipper;
+use prove::observations::Seen;
 use prove::scenario::{Load, Pace, Scenario};
 use prove::{Observations, Target};
 use std::collections::BTreeMap;
@@ -145,7 +148,28 @@ fn flood(flags: &Flags, cutover: &Path, site: &Path, target: Target) -> Result<(
     runtime.trying(|| "cannot start the load".to_owned())?.block_on(flood_on(flags, scenario))
 }
 
+/// Asks for each page once, so that a site that does not work is told at once, and not by a verdict.
+async fn ask_each_once(scenario: &Scenario) -> Result<(), Stuck> {
+    let mut client = Client::new(scenario.target.clone(), scenario.clock, scenario.load.patience);
+    let examiner = Examiner::new(&scenario.releases, &scenario.marks);
+    for page in &scenario.pages {
+        let exchange = client.ask(&page.ask, true).await;
+        let what = match examiner.look(page, &exchange.answer) {
+            Seen::Of(_) | Seen::AnyOf(_) => continue,
+            Seen::Parts(_) => "parts of several releases".to_owned(),
+            Seen::Wrong(why) => why.into(),
+        };
+        let path = &page.ask.path;
+        return Err(Stuck::because(format!(
+            "the site does not work before any flip: {path} ({}): {what}",
+            page.name
+        )));
+    }
+    Ok(())
+}
+
 async fn flood_on(flags: &Flags, scenario: Scenario) -> Result<(Observations, Edits), Stuck> {
+    ask_each_once(&scenario).await?;
     let wiki = writer::Wiki {
         target: scenario.target.clone(),
         clock: scenario.clock,
