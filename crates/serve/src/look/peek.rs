@@ -29,6 +29,7 @@ impl<Q: Queue, W> Peek<Q, W> {
     }
 
     /// What `load` gives once everything that was announced before this call is taken in by `take_in`.
+    #[inline(always)]
     pub(super) fn current<P>(
         &self,
         load: impl FnOnce() -> P,
@@ -42,6 +43,7 @@ impl<Q: Queue, W> Peek<Q, W> {
     }
 
     #[cold]
+    #[inline(never)]
     fn catch_up(&self, take_in: impl FnOnce(&Q, &mut W, Q::Events)) {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         // Under the lock nobody drains; if the flag is set, somebody panicked on the way, and it is done over.

@@ -63,6 +63,7 @@ impl Inotify {
 impl Queue for Option<Inotify> {
     type Events = Events;
 
+    #[inline(always)]
     fn peek(&self) -> bool {
         // An error would mean that the queue is broken; then the slow path says so each time.
         self.as_ref().is_some_and(|queue| rustix::io::ioctl_fionread(queue.0.as_fd()) != Ok(0))
