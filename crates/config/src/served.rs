@@ -2,7 +2,7 @@
 
 use crate::complaint::ConfigError;
 use crate::config::Config;
-use crate::value::{HostPattern, ListenAt};
+use crate::value::ListenAt;
 
 /// All apps of one server process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,33 +66,6 @@ pub fn join(configs: Vec<Config>) -> Result<Served, ConfigError> {
         }
     }
     Ok(Served { sites: configs.into_iter().map(|config| Site { config }).collect(), sockets })
-}
-
-impl Served {
-    /// The site that answers for `host` (lower case, without port and trailing dot; `None`: the request has none)
-    /// behind a socket: its exact name, else the longest `*.` name, else the site that takes any.
-    pub fn route(&self, socket: &Socket, host: Option<&str>) -> Option<usize> {
-        let mut best: Option<(usize, usize)> = None;
-        for &site in &socket.sites {
-            let hosts = &self.sites[site].config.host.serve.hosts;
-            let rank = match host {
-                _ if hosts.is_empty() => Some(1),
-                Some(host) => hosts.iter().filter(|pattern| pattern.matches(host)).map(rank).max(),
-                None => None,
-            };
-            if let Some(rank) = rank.filter(|rank| best.is_none_or(|(known, _)| *rank > known)) {
-                best = Some((rank, site));
-            }
-        }
-        best.map(|(_, site)| site)
-    }
-}
-
-fn rank(pattern: &HostPattern) -> usize {
-    match pattern {
-        HostPattern::Exact(_) => usize::MAX,
-        HostPattern::Below(parent) => 1 + parent.len(),
-    }
 }
 
 fn refuse_same_app(first: &Config, second: &Config) -> Result<(), ConfigError> {

@@ -7,6 +7,7 @@
 
 mod answer;
 mod args;
+mod busy;
 mod command;
 mod history;
 mod opened;

@@ -33,16 +33,6 @@ impl HostPattern {
             None => name(lower).map(HostPattern::Exact),
         }
     }
-
-    /// Whether a request's host (lower case, without port and trailing dot) is meant.
-    pub fn matches(&self, host: &str) -> bool {
-        match self {
-            HostPattern::Exact(name) => host == name,
-            HostPattern::Below(parent) => {
-                host.strip_suffix(parent.as_str()).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
-            }
-        }
-    }
 }
 
 /// One name: labels of 1 to 63 letters, digits, `-` and `_` (RFC 1035 with the underscore that is met in practice).

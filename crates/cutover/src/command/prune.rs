@@ -12,6 +12,7 @@ use super::flip::{history_unusable, take};
 use super::releases::all;
 use crate::answer::{Answer, Failure};
 use crate::args::Lock;
+use crate::busy::busy;
 use crate::history::catch_up;
 use crate::opened::Opened;
 use crate::when;
@@ -66,6 +67,7 @@ pub fn run(opened: &Opened, keep: Option<u32>, dry_run: bool, lock: Lock) -> Res
         lines.push(text);
         rows.push(json!({ "id": release.id.to_string(), "result": why, "because": stays.map(|s| told(s, keys.keep_for)) }));
     }
+    let busy = busy("deleting");
     // Only now the slow part: whoever looks into releases/ never sees one half deleted.
     for gone in retired {
         let id = gone.id.clone();
@@ -80,6 +82,7 @@ pub fn run(opened: &Opened, keep: Option<u32>, dry_run: bool, lock: Lock) -> Res
             Failure::failed(format!("the trash could not be emptied: {error}")).still(opened.still())
         })?;
     }
+    drop(busy);
     if let Some(error) = failed {
         return Err(Failure::failed(error).still(opened.still()));
     }

@@ -7,6 +7,7 @@ use release::manifest::{self, ManifestError};
 use serde_json::json;
 
 use crate::answer::{Answer, Failure};
+use crate::busy::busy;
 use crate::opened::Opened;
 use crate::when;
 
@@ -31,9 +32,11 @@ pub fn run(opened: &Opened, id: &ReleaseId, again: bool) -> Result<Answer, Failu
         Err(_) => {}
     }
     let began = Instant::now();
+    let busy = busy(format!("sealing {id}"));
     let sealed = manifest::seal(&opened.app, id).map_err(|error| {
         Failure::failed(error).still(format!("{id} is not sealed, and {}", opened.still()))
     })?;
+    drop(busy);
     let text = format!("{} is sealed, in {}", sealed.id(), when::took(began.elapsed()));
     Ok(Answer::new(text, json!({ "sealed": id.to_string(), "anew": true })))
 }

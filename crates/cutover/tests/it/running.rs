@@ -4,6 +4,7 @@ use crate::shop::Shop;
 use insta::assert_snapshot;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,12 @@ fn configure(shop: &Shop, more: &str) {
 
 impl Serving<'_> {
     fn start(shop: &Shop) -> Serving<'_> {
+        Serving::start_on(shop, &[shop.root()])
+    }
+
+    fn start_on<'s>(shop: &'s Shop, apps: &[&Path]) -> Serving<'s> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
-        command.arg("serve").arg(shop.root()).stdin(Stdio::null()).stderr(Stdio::piped());
+        command.arg("serve").args(apps).stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
@@ -39,8 +44,13 @@ impl Serving<'_> {
 
     /// Status and body of a GET.
     fn get(&self, path: &str) -> (u16, String) {
+        self.get_of("shop.test", path)
+    }
+
+    /// The same, of the app that answers for this host name.
+    fn get_of(&self, host: &str, path: &str) -> (u16, String) {
         let mut stream = UnixStream::connect(self.shop.path("http.sock")).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head in {answer:?}"));
@@ -197,4 +207,31 @@ fn a_socket_that_another_server_answers_on_is_not_taken_from_it() {
       still: nothing is served by this command
     ");
     assert_eq!(serving.get("/").0, 200);
+}
+
+#[test]
+fn several_apps_share_a_socket_and_the_host_name_tells_them_apart() {
+    let shops: Vec<Shop> = ["any", "exact", "deep", "wide"].map(|id| Shop::with_live(&[id])).into();
+    let hosts = ["", "hosts = ['Shop.test']", "hosts = ['*.shop.test']", "hosts = ['*.test']"];
+    let socket = shops[0].path("http.sock");
+    for ((shop, hosts), name) in shops.iter().zip(hosts).zip(["any", "exact", "deep", "wide"]) {
+        let text = LISTEN.replace("SOCKET", socket.to_str().unwrap()).replace("'shop'", &format!("'{name}'"));
+        std::fs::write(shop.path("cutover.toml"), text + hosts).unwrap();
+    }
+    let serving = Serving::start_on(&shops[0], &shops.iter().map(Shop::root).collect::<Vec<_>>());
+    for (host, name) in [
+        ("shop.test", "exact"),
+        ("SHOP.test.:8080", "exact"),
+        ("a.shop.test", "deep"),
+        ("a.b.shop.test", "deep"),
+        ("a.test", "wide"),
+        ("test", "any"),
+        ("shop.test.evil", "any"),
+        ("[::1]:80", "any"),
+    ] {
+        assert_eq!(serving.get_of(host, "/"), (200, name.into()), "{host}");
+    }
+    // Whichever app is asked about, it is the one server that answers.
+    let pids: Vec<u64> = shops.iter().map(ask_pid).collect();
+    assert_eq!(pids, [serving.pid(); 4]);
 }
