@@ -53,6 +53,7 @@ pub async fn run(mut scenario: Scenario) -> Result<Observations, RunError> {
     }
     let releases = scenario.releases.clone();
     let (flips, requests) = (scenario.flips, scenario.load.requests);
+    let wanted = if matches!(flips.by, Flipper::Nobody) { 0 } else { flips.count };
     let watched = Arc::clone(&progress);
     let flipper = tokio::task::spawn_blocking(move || {
         let flipped = flip_on(flips, &releases, requests, clock, &watched);
@@ -79,8 +80,8 @@ pub async fn run(mut scenario: Scenario) -> Result<Observations, RunError> {
     let took_ns = clock.now_ns() - began_ns;
     progress.stop();
     let (flips, failed) = flipper.await?;
-    if progress.answered() < requests && cut_short.is_none() {
-        cut_short = Some("it was stopped".to_owned());
+    if cut_short.is_none() && (progress.answered() < requests || (flips.len() as u64) < wanted) {
+        cut_short = Some(format!("it was stopped after {} of {wanted} flips", flips.len()));
     }
     Ok(Observations {
         releases: scenario.releases,

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test's helper may panic as the test itself may")]
 
 mod faults;
+mod runs;
 mod stack;
 mod stacks;
