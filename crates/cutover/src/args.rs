@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use release::ReleaseId;
 
+use crate::answer::{Failure, print};
+
 /// Atomic deploys for web applications served from a document root: every request sees exactly one release.
 #[derive(Debug, Parser)]
 #[command(name = "cutover", version, max_term_width = 100, after_help = EXAMPLES, disable_help_subcommand = true)]
@@ -179,8 +181,14 @@ const EXAMPLES: &str = "Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 refused (locked or in use).";
 
-/// Prints what clap has to say: help and version are answers, the rest is wrong usage.
+/// Prints what clap has to say: help and version are answers, the rest is wrong usage, in JSON where that was asked.
 pub fn told(told: &clap::Error) -> ExitCode {
+    if told.use_stderr() && std::env::args_os().any(|word| word == "--json") {
+        let text = told.render().to_string();
+        let error = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let failure = Failure::usage(error).still("nothing was done").next("cutover --help");
+        return print(Err(failure), true);
+    }
     // A reader that went away wants no more words, and there is nowhere else to say them.
     match told.print() {
         Ok(()) | Err(_) if told.use_stderr() => ExitCode::from(2),

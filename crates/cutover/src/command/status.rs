@@ -100,6 +100,7 @@ fn told(server: &Result<Option<Status>, ControlError>, name: &str, live: &str) -
 
 fn seal(listed: &Listed) -> String {
     match &listed.seal {
+        Seal::Whole { entries: 1 } => "sealed, empty".into(),
         Seal::Whole { entries } => format!("sealed, {entries} entries"),
         Seal::Unsealed => "not sealed: served with a look at each file on each request".into(),
         Seal::Broken(why) => format!("broken: {why}"),

@@ -176,3 +176,10 @@ fn an_answer_that_cannot_be_written_is_no_success() {
         .status();
     assert_eq!(ran.unwrap().code(), Some(1));
 }
+
+#[test]
+fn wrong_usage_is_told_in_json_too() {
+    let shop = Shop::with_live(&["r1"]);
+    let (code, said) = shop.json(&["flp", "r1"]);
+    assert_eq!((code, &said["error"]), (2, &"unrecognized subcommand 'flp'".into()));
+}

@@ -7,6 +7,7 @@
 
 mod arrows;
 mod at_a_glance;
+mod crashes;
 mod flips;
 mod prunes;
 mod running;

@@ -1,5 +1,6 @@
 //! Shop: an app in a directory of its own, and our binary run on it.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -64,6 +65,15 @@ impl Shop {
             text.trim_end().replace(self.root().to_str().unwrap(), "/srv/shop")
         };
         Ran { code: output.status.code().unwrap(), out: clean(output.stdout), err: clean(output.stderr) }
+    }
+
+    /// Runs it with a kill before its n-th effect on disk; says whether there was one.
+    pub fn killed_at(&self, n: u32, args: &[&str]) -> bool {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.arg("-C").arg(self.root()).args(args).env("CUTOVER_CRASH_AT", n.to_string());
+        let status = command.output().unwrap().status;
+        assert!(status.success() || status.signal() == Some(9), "{args:?} at {n}: {status}");
+        !status.success()
     }
 
     /// Runs it and wants success.
