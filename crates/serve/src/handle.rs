@@ -111,17 +111,22 @@ async fn answer(
         }
     }
     let mut visit = Visit { connection, site: &site, pin: &pin, request: &parts, client, user: None };
-    let mut response = match UrlPath::parse(parts.uri.path()) {
-        Err(why) => refuse(Refused::Path(why)),
-        Ok(path) => match rules(&mut visit, &path, exchange).await {
-            Some(response) => response,
-            None => match &pin.with.tree {
-                Ok(tree) => resolve(&visit, tree, &path, body).await,
-                Err(_logged) => reply::status(503, "The live release cannot be served."),
-            },
+    let path = match UrlPath::parse(parts.uri.path()) {
+        Ok(path) => path,
+        Err(why) => {
+            let mut response = refuse(Refused::Path(why));
+            dress(&visit, b"/", &mut response);
+            return response;
+        }
+    };
+    let mut response = match rules(&mut visit, &path, exchange).await {
+        Some(response) => response,
+        None => match &pin.with.tree {
+            Ok(tree) => resolve(&visit, tree, &path, body).await,
+            Err(_logged) => reply::status(503, "The live release cannot be served."),
         },
     };
-    dress(&visit, &mut response);
+    dress(&visit, path.as_bytes(), &mut response);
     response
 }
 
@@ -236,7 +241,7 @@ async fn resolve(visit: &Visit<'_>, tree: &Tree, path: &UrlPath<'_>, body: Incom
 
 /// The built-in page for what is refused.
 fn refuse(why: Refused) -> Response<Body> {
-    reply::status(why.status(), &format!("{why}."))
+    reply::status(why.status(), why.sentence())
 }
 
 /// The release's own page for an error of ours, in place of the built-in one.
@@ -245,7 +250,8 @@ pub async fn with_page(visit: &Visit<'_>, response: Response<Body>) -> Response<
     let Some(page) = visit.pin.with.says.errors.page(status.as_u16()) else { return response };
     match page_of(visit, page, status).await {
         Some(mut own) => {
-            for name in [header::WWW_AUTHENTICATE, header::ALLOW, header::RETRY_AFTER] {
+            for name in [header::WWW_AUTHENTICATE, header::ALLOW, header::RETRY_AFTER, header::CONTENT_RANGE]
+            {
                 if let Some(value) = response.headers().get(&name) {
                     own.headers_mut().insert(name, value.clone());
                 }
@@ -286,11 +292,11 @@ async fn page_of(visit: &Visit<'_>, page: &str, status: StatusCode) -> Option<Re
     file::page(ask, tree, found, status).await.ok()
 }
 
-/// What every response of a release carries.
-fn dress(visit: &Visit<'_>, response: &mut Response<Body>) {
+/// What every response of a release carries. `path` is decoded and normalised.
+fn dress(visit: &Visit<'_>, path: &[u8], response: &mut Response<Body>) {
     let dressed = &visit.pin.with;
     for (pattern, set) in &dressed.headers {
-        if pattern.matches(visit.request.uri.path()) {
+        if pattern.matches(path) {
             for (name, value) in set {
                 response.headers_mut().insert(name.clone(), value.clone());
             }

@@ -6,6 +6,7 @@ mod broken_links;
 mod cgi;
 mod client;
 mod hand_over;
+mod operations;
 mod php;
 mod php_faults;
 mod promise;

@@ -99,13 +99,15 @@ impl App {
 
     /// Serves it by this command.
     pub fn serve_by(self, mut command: Command) -> Server {
-        let log = fs::File::create(self.log()).unwrap();
-        let child = command.stdin(Stdio::null()).stderr(log).stdout(Stdio::null()).spawn().unwrap();
+        let child = self.spawn(&mut command);
         let mut server = Server { app: self, child, ports: Vec::new() };
-        let sockets = server.app.config.matches("127.0.0.1:0").count();
-        server.wait_for("is_serving", |log| log.matches("listening on").count() >= sockets);
-        server.ports = server.listening();
+        server.await_ports();
         server
+    }
+
+    fn spawn(&self, command: &mut Command) -> Child {
+        let log = fs::File::create(self.log()).unwrap();
+        command.stdin(Stdio::null()).stderr(log).stdout(Stdio::null()).spawn().unwrap()
     }
 
     fn log(&self) -> PathBuf {
@@ -114,6 +116,20 @@ impl App {
 }
 
 impl Server {
+    fn await_ports(&mut self) {
+        let sockets = self.app.config.matches("127.0.0.1:0").count();
+        self.wait_for("the first line", |log| log.matches("listening on").count() >= sockets);
+        self.ports = self.listening();
+    }
+
+    /// kill -9, and another server for the same app.
+    pub fn kill_and_start_again(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = self.app.spawn(Command::new(CUTOVER).arg("serve").arg(self.app.root()));
+        self.await_ports();
+    }
+
     /// What the server logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.app.log()).unwrap()
