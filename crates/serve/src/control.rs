@@ -27,6 +27,11 @@ pub enum Command {
         /// The program; the one on disk under the running one's name where none is given.
         program: Option<PathBuf>,
     },
+    /// The live release of one site was sealed: make anew what was made of it.
+    Renew {
+        /// The site.
+        site: String,
+    },
     /// Turn the maintenance page of one site on or off.
     Maintenance {
         /// The site.

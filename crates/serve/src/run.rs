@@ -232,25 +232,23 @@ async fn obey(
             Answer::Done("draining: what is in hand is finished, then the server ends".into()),
             Some(Order::Clear),
         ),
-        Command::Maintenance { site, on } => {
-            let process = process.lock().await;
-            match process.sites().iter().find(|known| known.name == site) {
-                None => (Answer::Failed(format!("no site here is called `{site}`")), None),
-                Some(site) => match site.set_maintenance(on) {
-                    Ok(()) => (
-                        Answer::Done(format!(
-                            "maintenance is {} for {}",
-                            if on { "on" } else { "off" },
-                            site.name
-                        )),
-                        None,
-                    ),
-                    Err(why) => {
-                        (Answer::Failed(format!("maintenance is unchanged for {}: {why}", site.name)), None)
-                    }
-                },
+        Command::Renew { site } => match named(&*process.lock().await, &site) {
+            Err(unknown) => (unknown, None),
+            Ok(known) => {
+                known.renew();
+                (Answer::Done(format!("{site} was looked at anew")), None)
             }
-        }
+        },
+        Command::Maintenance { site, on } => match named(&*process.lock().await, &site) {
+            Err(unknown) => (unknown, None),
+            Ok(known) => match known.set_maintenance(on) {
+                Ok(()) => {
+                    let word = if on { "on" } else { "off" };
+                    (Answer::Done(format!("maintenance is {word} for {site}")), None)
+                }
+                Err(why) => (Answer::Failed(format!("{why}; maintenance is unchanged for {site}")), None),
+            },
+        },
         Command::Upgrade { program: named } => {
             let Some(program) = named.or_else(|| program.cloned()) else {
                 return (Answer::Failed("this program's own path cannot be told; name it".into()), None);
@@ -264,6 +262,11 @@ async fn obey(
             }
         }
     }
+}
+
+fn named(process: &Process, site: &str) -> Result<Arc<crate::site::Site>, Answer> {
+    let found = process.sites().iter().find(|known| known.name == site).cloned();
+    found.ok_or_else(|| Answer::Failed(format!("no site here is called `{site}`")))
 }
 
 async fn reload(process: &Mutex<Process>, load: &Load) -> Result<String, ProcessError> {

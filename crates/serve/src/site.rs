@@ -81,6 +81,11 @@ impl Site {
         self.live.pin()
     }
 
+    /// Makes anew what was made of the live release, and pins that from now on.
+    pub fn renew(&self) {
+        self.live.renew();
+    }
+
     /// Why the link names no release now, if it does not.
     pub fn link_error(&self) -> Option<LiveError> {
         self.live.wrong()

@@ -44,6 +44,15 @@ pub fn maintenance(opened: &Opened, on: bool) -> Result<Answer, Failure> {
     Ok(Answer::new(text.clone(), json!({ "done": text })))
 }
 
+/// Tells the server that its live release was sealed just now. That none runs is fine.
+pub fn renew(opened: &Opened) -> Result<(), ControlError> {
+    let site = opened.config.host.app.name.clone();
+    match ask(opened, &control::Command::Renew { site }) {
+        Ok(_) | Err(ControlError::NotRunning(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// What the server says of itself; `None`: none is running.
 pub fn status(opened: &Opened) -> Result<Option<Status>, ControlError> {
     let socket = opened.app.serve_socket();

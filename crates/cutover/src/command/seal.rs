@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::answer::{Answer, Failure};
 use crate::busy::busy;
+use crate::command::running;
 use crate::opened::Opened;
 use crate::when;
 
@@ -37,6 +38,12 @@ pub fn run(opened: &Opened, id: &ReleaseId, again: bool) -> Result<Answer, Failu
         Failure::failed(error).still(format!("{id} is not sealed, and {}", opened.still()))
     })?;
     drop(busy);
-    let text = format!("{} is sealed, in {}", sealed.id(), when::took(began.elapsed()));
+    let mut text = format!("{} is sealed, in {}", sealed.id(), when::took(began.elapsed()));
+    if opened.live().is_ok_and(|live| live.id == *id)
+        && let Err(error) = running::renew(opened)
+    {
+        text +=
+            &format!("\nthe running server goes on serving it as unsealed until its next reload: {error}");
+    }
     Ok(Answer::new(text, json!({ "sealed": id.to_string(), "anew": true })))
 }

@@ -62,3 +62,14 @@ fn an_unsealed_release_that_is_edited_by_hand_shows_its_edits() {
         assert_eq!(server.get("/a.txt").text(), text);
     }
 }
+
+#[test]
+fn a_release_that_is_sealed_while_it_is_live_is_served_as_sealed_from_then_on() {
+    let server = App::new("").release("r1", &[("public/a.txt", "one")]).live("r1").serve();
+    assert_eq!(server.get("/a.txt").text(), "one");
+    server.app.cutover(&["seal", "r1"]);
+    assert_eq!(server.get("/a.txt").text(), "one");
+    // Nobody may edit a sealed release; who does it all the same sees what the seal says, from memory.
+    fs::write(server.app.root().join("releases/r1/public/a.txt"), "two").unwrap();
+    assert_eq!(server.get("/a.txt").text(), "one");
+}
