@@ -17,7 +17,7 @@ exclusive = true
 connections = 7
 
 [serve]
-listen = ["127.0.0.1:{http}", {{ addr = "127.0.0.1:{https}", tls = true }}]
+listen = [{{ addr = "127.0.0.1:{http}", tls = false }}, {{ addr = "127.0.0.1:{https}", tls = true }}]
 tls = [{{ cert = "{cert}", key = "{key}" }}]
 workers = 1
 

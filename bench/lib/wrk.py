@@ -24,7 +24,7 @@ def run(url, connections, seconds, cpus, directory):
         out.write(REPORT)
     done = subprocess.run(
         pinned(cpus) + ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", script, url],
-        capture_output=True, text=True)
+        capture_output=True, text=True, start_new_session=True)
     line = next((line for line in done.stdout.splitlines() if line.startswith("JSON ")), None)
     if line is None:
         raise Failed(f"wrk {url}: {done.stdout} {done.stderr}")
