@@ -22,16 +22,24 @@ pub(super) fn free(mut link: Link) {
     super::slots::free(link);
 }
 
-/// The response is over: waits, in a task of its own, until the worker says that it is free (the probe's answer) or
-/// gone (end-of-file). Without a runtime the connection is closed.
-pub(super) fn settle(link: Link, held: Option<Held>) {
-    spawn(async move {
-        let free = answered(link).await;
-        drop(held);
-        if let Some(link) = free {
-            self::free(link);
+/// The response is over: waits until the worker says that it is free (the probe's answer) or gone (end-of-file). As a
+/// rule the answer was read together with the end of the response; else the wait is a task of its own. Without a
+/// runtime the connection is closed.
+pub(super) fn settle(mut link: Link, held: Option<Held>) {
+    match heard(&mut link) {
+        Heard::Free => {
+            drop(held);
+            free(link);
         }
-    });
+        Heard::Nothing => spawn(async move {
+            let free = answered(link).await;
+            drop(held);
+            if let Some(link) = free {
+                self::free(link);
+            }
+        }),
+        Heard::Fault => {}
+    }
 }
 
 /// The caller wants no more of it. PHP-FPM notices when it next writes, so the worker may go on for long; what is
@@ -85,21 +93,38 @@ async fn died(canary: OwnedFd) {
 /// Waits for the answer to the probe; `None`: the connection is of no use any more.
 async fn answered(mut link: Link) -> Option<Link> {
     loop {
-        let count = match link.reader.step(&link.input).ok()? {
-            Step::Need => match link.fill().await.ok()? {
-                0 => return None,
-                _ => continue,
-            },
-            Step::Values(count) => {
-                link.input.advance(count);
-                return Some(link);
-            }
-            Step::Skip(count) => count,
+        match heard(&mut link) {
+            Heard::Free => return Some(link),
+            Heard::Fault => return None,
+            Heard::Nothing if link.fill().await.ok()? == 0 => return None,
+            Heard::Nothing => {}
+        }
+    }
+}
+
+/// What the bytes that were read say about the worker.
+enum Heard {
+    /// It is free.
+    Free,
+    /// Nothing yet.
+    Nothing,
+    /// It says what it should not.
+    Fault,
+}
+
+fn heard(link: &mut Link) -> Heard {
+    loop {
+        let (count, free) = match link.reader.step(&link.input) {
+            Ok(Step::Need) => return Heard::Nothing,
+            Ok(Step::Values(count)) => (count, true),
             // The log of what runs after the response is over is of nobody any more.
-            Step::Stderr(count) => count,
-            Step::Stdout(_) | Step::End(..) => return None,
+            Ok(Step::Skip(count) | Step::Stderr(count)) => (count, false),
+            Ok(Step::Stdout(_) | Step::End(..)) | Err(_) => return Heard::Fault,
         };
         link.input.advance(count);
+        if free {
+            return Heard::Free;
+        }
     }
 }
 
