@@ -29,6 +29,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{Shutdown, shutdown};
 use thiserror::Error;
 
 pub use self::find::FindError;
@@ -222,18 +223,25 @@ impl Embedded {
         }
     }
 
-    /// Lets go of the pool and waits until it has ended: before the process exits, since a service manager may kill
-    /// what is left behind. Blocks.
-    pub fn stop(self, within: Duration) -> Result<(), FpmError> {
-        let (place, socket) = (self.place.clone(), self.socket.clone());
-        drop(self);
+    /// Ends the pool gracefully, whoever else holds it; after a hand-over that is somebody else's to say.
+    pub fn end(&self) {
+        // The keeper sees end-of-file. Gone already: nothing is left to be told.
+        shutdown(&self.control, Shutdown::Both).unwrap_or_default();
+    }
+
+    /// Ends the pool and waits until it is gone: before the process exits, since a service manager may kill what is
+    /// left behind. Blocks.
+    pub fn stop(&self, within: Duration) -> Result<(), FpmError> {
+        self.end();
         let until = Instant::now() + within;
         loop {
-            match place.is_kept() {
+            match self.place.is_kept() {
                 Ok(false) => return Ok(()),
-                Ok(true) if Instant::now() >= until => return Err(FpmError::StillThere { socket, within }),
+                Ok(true) if Instant::now() >= until => {
+                    return Err(FpmError::StillThere { socket: self.socket.clone(), within });
+                }
                 Ok(true) => std::thread::sleep(Duration::from_millis(10)),
-                Err(source) => return Err(FpmError::Dir { dir: place.dir, source }),
+                Err(source) => return Err(FpmError::Dir { dir: self.place.dir.clone(), source }),
             }
         }
     }
@@ -259,7 +267,14 @@ fn await_report(mut control: UnixStream, start_within: Duration) -> Result<UnixS
     let mut first = [0];
     // The keeper watches the time itself; this is for a keeper that hangs.
     let patience = start_within + Duration::from_secs(10);
-    let read = control.set_read_timeout(Some(patience)).and_then(|()| control.read(&mut first));
+    control.set_read_timeout(Some(patience)).map_err(Failure::Broken)?;
+    let read = loop {
+        match control.read(&mut first) {
+            // A read with a timeout is not taken up again after a signal (signal(7)): some child ended, say.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => break read,
+        }
+    };
     match read.map_err(Failure::Broken)? {
         1 if first[0] == keeper::READY => {
             control.set_read_timeout(None).map_err(Failure::Broken).map(|()| control)

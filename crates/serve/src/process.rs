@@ -338,9 +338,9 @@ impl Process {
         self.sites.iter().filter_map(|site| site.access.as_ref()).try_for_each(|log| log.reopen())
     }
 
-    /// Lets go of everything but what connections hold; gives the pools, to be ended when those are done.
-    pub fn into_pools(self) -> Vec<Arc<Embedded>> {
-        self.ground.pools.into_values().collect()
+    /// The embedded pools, to be ended when the last connection is done.
+    pub fn pools(&self) -> Vec<Arc<Embedded>> {
+        self.ground.pools.values().cloned().collect()
     }
 }
 

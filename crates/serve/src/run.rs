@@ -393,15 +393,25 @@ async fn drain_all(
 }
 
 async fn end(process: Arc<Mutex<Process>>, order: Order) {
-    let Ok(process) = Arc::try_unwrap(process) else { return };
-    let process = process.into_inner();
-    process.flush_logs();
-    let pools = process.into_pools();
+    let pools = {
+        let process = process.lock().await;
+        process.flush_logs();
+        // A worker does not end while it waits on a kept connection.
+        process
+            .sites()
+            .iter()
+            .filter_map(|site| site.pool.as_ref())
+            .for_each(|pool| pool.client.close_idle());
+        process.pools()
+    };
+    drop(process);
     if order == Order::Leave {
         return;
     }
     let stopping = tokio::task::spawn_blocking(move || {
-        for pool in pools.into_iter().filter_map(Arc::into_inner) {
+        // All at once, whoever still holds them; then each is waited for.
+        pools.iter().for_each(|pool| pool.end());
+        for pool in pools {
             // What does not end in time is ended by its keeper.
             pool.stop(Duration::from_secs(5)).unwrap_or_default();
         }

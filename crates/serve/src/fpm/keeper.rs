@@ -21,6 +21,7 @@ use rustix::process::{Pid, Signal, kill_process_group, setsid, test_kill_process
 
 use super::master::{Master, become_fpm, complain, how, say};
 use super::orders::Orders;
+use super::place::tidy;
 use super::pool::{Pool, poll_in};
 use super::sockets::Sockets;
 
@@ -95,6 +96,7 @@ fn keep(orders: Orders) -> io::Result<ExitCode> {
     let code = keeper.run();
     keeper.orders.place.remove()?;
     drop(lock);
+    tidy(&keeper.orders.place.dir);
     code
 }
 

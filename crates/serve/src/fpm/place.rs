@@ -17,6 +17,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::retry_on_intr;
 use rustix::process::geteuid;
 
 use super::FpmError;
@@ -25,6 +26,11 @@ use super::FpmError;
 const LONGEST_SOCKET: usize = 107;
 /// Room for `/fpm-4294967295.status`.
 const LONGEST_NAME: usize = 22;
+
+/// Root's embedded pools; nobody else may write there.
+const RUN: &str = "/run/cutover";
+/// Those of others, followed by the user's number, where the app's own directory does not do.
+const TMP: &str = "/tmp/cutover-";
 
 /// One generation of an embedded pool on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,9 +114,9 @@ pub fn runtime_dir(name: &str, run: &Path) -> PathBuf {
     let hash = blake3::hash(run.as_os_str().as_bytes()).to_hex();
     let own = format!("{name}-{}", &hash[..8]);
     if user.is_root() {
-        return Path::new("/run/cutover").join(own);
+        return Path::new(RUN).join(own);
     }
-    Path::new(&format!("/tmp/cutover-{user}")).join(own)
+    Path::new(&format!("{TMP}{user}")).join(own)
 }
 
 /// Whether a path can be told to PHP, which separates by `:`, `,` and `=`.
@@ -147,8 +153,28 @@ pub(crate) fn claim(dir: &Path, gid: Option<u32>) -> Result<Claimed, FpmError> {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o710)).map_err(failed)?;
     }
     let lock = File::open(dir).map_err(failed)?;
-    flock(&lock, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+    retry_on_intr(|| flock(&lock, FlockOperation::LockExclusive)).map_err(|error| failed(error.into()))?;
+    let is_same =
+        |there: fs::Metadata, here: fs::Metadata| (there.dev(), there.ino()) == (here.dev(), here.ino());
+    let stands = match (fs::symlink_metadata(dir), lock.metadata()) {
+        (Ok(there), Ok(here)) => is_same(there, here),
+        (Err(_), _) | (_, Err(_)) => false,
+    };
+    if !stands {
+        // The last keeper tidied it away in between.
+        return claim(dir, gid);
+    }
     Ok(Claimed { dir: dir.to_owned(), _lock: lock })
+}
+
+/// Removes the directory if nothing is in it any more, where [`runtime_dir`] thought of it: an app's own stays.
+pub(crate) fn tidy(dir: &Path) {
+    let ours = dir.starts_with(RUN) || dir.starts_with(format!("{TMP}{}", geteuid()));
+    let Some(lock) = ours.then(|| File::open(dir).ok()).flatten() else { return };
+    // Whoever starts another pool there holds this lock. Not empty, or not to be had: it stays.
+    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        fs::remove_dir(dir).unwrap_or_default();
+    }
 }
 
 impl Claimed {

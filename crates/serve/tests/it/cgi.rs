@@ -26,8 +26,16 @@ impl Bench {
 
     fn program(&self, script: &str) -> PathBuf {
         let path = self.dir.path().join("program");
-        fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        // Written by another process: a descriptor of ours would be held by whatever other tests fork meanwhile, and a
+        // file that somebody can write to cannot be executed (ETXTBSY).
+        let mut writer = std::process::Command::new("sh");
+        writer
+            .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+            .arg(&path)
+            .stdin(std::process::Stdio::piped());
+        let mut writer = writer.spawn().unwrap();
+        write!(writer.stdin.take().unwrap(), "#!/bin/sh\n{script}").unwrap();
+        assert!(writer.wait().unwrap().success());
         path
     }
 
