@@ -9,6 +9,7 @@ mod arrows;
 mod at_a_glance;
 mod crashes;
 mod flips;
+mod packaging;
 mod prunes;
 mod running;
 mod serve;

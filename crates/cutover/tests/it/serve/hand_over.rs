@@ -112,7 +112,7 @@ fn an_upgrade_under_load_refuses_no_connection_and_cuts_no_response() {
     super::server::signal(u32::try_from(pid).unwrap(), "TERM");
 }
 
-fn find_pid(value: &serde_json::Value) -> Option<u64> {
+pub fn find_pid(value: &serde_json::Value) -> Option<u64> {
     let named = value.get("pid").and_then(serde_json::Value::as_u64);
     let deeper = || value.as_object()?.values().find_map(find_pid);
     named.or_else(deeper)

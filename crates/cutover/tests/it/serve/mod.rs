@@ -5,6 +5,7 @@
 mod broken_links;
 mod cgi;
 mod client;
+mod embedded;
 mod hand_over;
 mod operations;
 mod php;
