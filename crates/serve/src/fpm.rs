@@ -162,6 +162,8 @@ impl Embedded {
                 // The control socket is closed by now, so the keeper ends.
                 let cleaned = keeper.wait().and_then(|_| orders.place.remove());
                 cleaned.map_err(keeper_failed)?;
+                drop(claimed);
+                place::tidy(&orders.place.dir);
                 Err(match failure {
                     Failure::Said(said) => FpmError::Failed { binary: orders.binary, said },
                     Failure::Broken(source) => FpmError::Keeper { source },
