@@ -5,7 +5,8 @@
 //! ```
 //!
 //! - the process: [`run`] (from start to end), [`process`] (what a reload replaces), [`control`] and [`operator`]
-//!   (the control socket's two sides), [`handover`] (to a newer program), [`privileges`]
+//!   (the control socket's two sides), [`handover`] (to a newer program), [`privileges`],
+//!   [`descriptors`]
 //! - a connection: [`listen`], [`accept`], [`connection`], [`proxy_protocol`], [`tls`], [`wire`] (the bytes)
 //! - a request: [`handle`], [`door`] (which site), [`client`] (who asks), [`auth`], [`exchange`] (counted and logged)
 //! - the release: [`look`] (is it still the one), [`dressed`] (what is made once for it), [`tree`] (its files),
@@ -22,6 +23,7 @@ pub mod cgi;
 pub mod client;
 pub mod connection;
 pub mod control;
+pub mod descriptors;
 pub mod door;
 pub mod dressed;
 pub mod exchange;

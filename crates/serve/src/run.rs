@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::accept::Order;
 use crate::control::{Answer, Command, SiteStatus, Status};
+use crate::descriptors;
 use crate::file::memory::Memory;
 use crate::fpm::Embedded;
 use crate::handover::{self, Item, TakenOver};
@@ -73,6 +74,7 @@ pub fn run(load: Load) -> Result<(), RunError> {
         served.sites.iter().filter_map(|site| site.config.host.serve.metrics.clone()).collect();
     let scrapes = scrape_sockets(metrics_at, &mut carried.inherited)?;
     let ground = Ground::open(served, carried)?;
+    raise_descriptors(&ground);
     let operators = operator::bind(&ground, ready.is_some(), account.as_ref());
     if let Some(account) = &account {
         account.become_it()?;
@@ -87,6 +89,21 @@ pub fn run(load: Load) -> Result<(), RunError> {
     // Connections past their deadline are not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended
+}
+
+/// Says so if the connections that are configured cannot all be open at once.
+fn raise_descriptors(ground: &Ground) {
+    let Some(limit) = descriptors::raise() else { return };
+    let asked = |site: &config::Config| site.host.serve.limits.connections;
+    let Some(most) = ground.served.sites.iter().map(|site| asked(&site.config)).max() else { return };
+    if most as u64 >= limit {
+        ground.log.warn(
+            "serve",
+            format_args!(
+                "{most} connections are allowed, but the system allows {limit} descriptors: raise LimitNOFILE or `ulimit -n`, or lower serve.limits.connections"
+            ),
+        );
+    }
 }
 
 /// What was prepared before there was a runtime.
