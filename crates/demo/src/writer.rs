@@ -130,6 +130,8 @@ impl Writer {
     fn note(&mut self, name: &'static str, sent_ns: u64, done_ns: u64, seen: Seen) {
         // Writers are numbered behind any number of readers.
         let client = u32::MAX - self.number;
-        self.written.responses.push((name, Response { page: 0, client, sent_ns, done_ns, seen }));
+        self.written
+            .responses
+            .push((name, Response { page: 0, client, due_ns: sent_ns, sent_ns, done_ns, seen }));
     }
 }

@@ -44,7 +44,7 @@ impl Latencies {
         let mut windows: Vec<_> = limits.map(|up_to| (Window { up_to }, Spread::new())).collect();
         let mut all = Spread::new();
         for response in &observations.responses {
-            let took = response.done_ns.saturating_sub(response.sent_ns);
+            let took = response.took_ns();
             all.add(took);
             let last = returned.partition_point(|at| *at <= response.sent_ns).checked_sub(1);
             let since = last.and_then(|last| returned.get(last)).map(|at| response.sent_ns - at);
@@ -115,8 +115,14 @@ mod tests {
     #[test]
     fn answers_are_sorted_by_the_time_since_the_last_flip() {
         let ms = 1_000_000;
-        let response =
-            |sent: u64| Response { page: 0, client: 0, sent_ns: sent, done_ns: sent + ms, seen: Seen::Of(0) };
+        let response = |sent: u64| Response {
+            page: 0,
+            client: 0,
+            due_ns: sent,
+            sent_ns: sent,
+            done_ns: sent + ms,
+            seen: Seen::Of(0),
+        };
         let observed = Observations {
             flips: vec![Flip { to: 0, called_ns: 9 * ms, returned_ns: Some(10 * ms) }],
             responses: [1, 11, 20, 21, 500, 5_000, 50_000].map(|at| response(at * ms)).into(),

@@ -16,8 +16,8 @@
 //!
 //! - what to do: [`scenario`], [`page`] (one thing to ask and what each release answers), [`target`]
 //! - doing it: [`run`], [`load`], [`flipper`], [`client`] over [`wire`] (HTTP/1.1, strict), [`clock`], [`progress`]
-//! - what was seen: [`evidence`] (one answer against its page), [`observations`]
-//! - what it means: [`verdict`], [`latency`], [`report`]
+//! - what was seen: [`evidence`] (one answer against its page), [`observations`], [`saved`] (in a file)
+//! - what it means: [`verdict`] (each response), [`sessions`] (each client), [`latency`], [`report`]
 //! - [`probe`]: an application whose every part names its release
 
 pub mod client;
@@ -32,8 +32,11 @@ pub mod probe;
 pub mod progress;
 pub mod report;
 pub mod run;
+pub mod saved;
 pub mod scenario;
+pub mod sessions;
 pub mod target;
+mod timeline;
 pub mod verdict;
 pub mod wire;
 
@@ -42,4 +45,4 @@ pub use observations::Observations;
 pub use run::{run, run_blocking};
 pub use scenario::Scenario;
 pub use target::Target;
-pub use verdict::{Verdict, Verdicts, judge};
+pub use verdict::{Standard, Verdict, Verdicts, judge, judge_by};

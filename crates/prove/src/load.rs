@@ -66,7 +66,7 @@ impl Plan {
             let refused = exchange.answer.is_err();
             let suspect = seen.is_suspect();
             let (sent_ns, done_ns) = (exchange.sent_ns, exchange.done_ns);
-            log.responses.push(Response { page: number, client, sent_ns, done_ns, seen });
+            log.responses.push(Response { page: number, client, due_ns: sent_ns, sent_ns, done_ns, seen });
             let answered = self.progress.count_answer(suspect);
             if answered >= self.load.requests && self.progress.flips_are_over() {
                 self.progress.stop();

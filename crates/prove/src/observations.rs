@@ -21,6 +21,18 @@ pub struct Observations {
     pub reconnects: u64,
     /// Why the run ended before what it was asked for was done, if it did.
     pub cut_short: Option<String>,
+    /// Who was asked, as a person would write it; no judgement depends on it.
+    #[serde(default)]
+    pub target: String,
+    /// How it was asked and flipped, in a sentence, for people.
+    #[serde(default)]
+    pub load: String,
+    /// When the run began by the wall clock, RFC 3339, for people only: all intervals are of a monotonic clock.
+    #[serde(default)]
+    pub began: String,
+    /// Why the load itself was what limited the rate, if it was: then the latencies are partly the prover's own.
+    #[serde(default)]
+    pub bottleneck: Option<String>,
 }
 
 /// A write of the register.
@@ -41,6 +53,10 @@ pub struct Response {
     pub page: u32,
     /// Who asked.
     pub client: u32,
+    /// When it was to be sent. A client that asks again as soon as it was answered sends when it is due; where requests
+    /// arrive at a fixed rate, one that waited for a free connection was due earlier, and its visitor waited since then.
+    #[serde(default)]
+    pub due_ns: u64,
     /// Just before the first byte of the request (or its connection) was sent.
     pub sent_ns: u64,
     /// Just after the last byte arrived, or the failure was noticed.
@@ -70,6 +86,14 @@ impl Seen {
             Self::Of(_) | Self::AnyOf(_) => false,
             Self::Parts(_) | Self::Wrong(_) => true,
         }
+    }
+}
+
+impl Response {
+    /// How long its visitor waited, in nanoseconds: from when it was due to its last byte.
+    #[must_use]
+    pub fn took_ns(&self) -> u64 {
+        self.done_ns.saturating_sub(self.due_ns.min(self.sent_ns))
     }
 }
 

@@ -92,6 +92,7 @@ pub async fn run(mut scenario: Scenario) -> Result<Observations, RunError> {
         responses: gather(logs),
         took_ns,
         cut_short: failed.map(|why| why.to_string()).or(cut_short),
+        ..Observations::default()
     })
 }
 

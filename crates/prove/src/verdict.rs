@@ -12,6 +12,8 @@
 //! responses that contradict each other within one flip, the one that began later is convicted, whichever was wrong.
 
 use crate::observations::{Observations, Response, Seen};
+use crate::sessions::Sessions;
+use crate::timeline::{Timeline, candidates};
 use serde::{Deserialize, Serialize};
 
 /// What became of one request.
@@ -28,6 +30,33 @@ pub enum Verdict {
         /// Nanoseconds from when it was last live to the sending; `None`: it was not live yet.
         late_ns: Option<u64>,
     },
+    /// It would be ok, had it not taken longer than the standard allows, from when it was due to its last byte.
+    Slow,
+}
+
+/// By what it is judged. The promise is about releases, so slowness breaks it only where that is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standard {
+    /// What of answers that take long.
+    pub slow: Slowness,
+}
+
+/// What of answers that take long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Slowness {
+    /// Nothing is too slow.
+    #[default]
+    Ignored,
+    /// What takes longer is counted as slow; the promise is not broken by it.
+    Counted {
+        /// Nanoseconds.
+        over_ns: u64,
+    },
+    /// What takes longer breaks the promise.
+    Breach {
+        /// Nanoseconds.
+        over_ns: u64,
+    },
 }
 
 /// How many of each.
@@ -41,17 +70,23 @@ pub struct Tally {
     pub mixed: u64,
     /// Stale.
     pub stale: u64,
+    /// Slow.
+    pub slow: u64,
 }
 
 /// The verdict on everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdicts {
+    /// By what they were judged.
+    pub standard: Standard,
     /// All responses.
     pub total: Tally,
     /// By page, in the order of the observations' pages.
     pub by_page: Vec<Tally>,
-    /// The responses that are not ok: their number in the observations, and why.
+    /// The responses that break the promise: their number in the observations, and why.
     pub convicted: Vec<(usize, Verdict)>,
+    /// Whether a client saw the site go back.
+    pub sessions: Sessions,
 }
 
 /// Observations that cannot be judged.
@@ -65,35 +100,59 @@ pub enum JudgeError {
     Response(usize),
 }
 
-/// Judges.
+/// Judges by the standard that knows no slowness.
 ///
 /// # Errors
 /// When the intervals are not intervals.
 pub fn judge(observations: &Observations) -> Result<Verdicts, JudgeError> {
-    let mut timeline = Timeline::of(observations)?;
+    judge_by(observations, Standard::default())
+}
+
+/// Judges.
+///
+/// # Errors
+/// When the intervals are not intervals.
+pub fn judge_by(observations: &Observations, standard: Standard) -> Result<Verdicts, JudgeError> {
+    let mut timeline = Timeline::of(observations).map_err(JudgeError::Flips)?;
     if let Some(at) = observations.responses.iter().position(|seen| seen.done_ns < seen.sent_ns) {
         return Err(JudgeError::Response(at));
     }
-    for response in &observations.responses {
-        timeline.learn(response);
-    }
-    timeline.shorten();
+    timeline.learn_from(&observations.responses);
     let mut verdicts = Verdicts {
+        standard,
         total: Tally::default(),
         by_page: vec![Tally::default(); observations.pages.len()],
         convicted: Vec::new(),
+        sessions: Sessions::of(observations, &timeline),
     };
     for (at, response) in observations.responses.iter().enumerate() {
-        let verdict = timeline.judge(response);
+        let verdict = verdict(&timeline, response, standard);
         verdicts.total.count(verdict);
         if let Some(page) = verdicts.by_page.get_mut(response.page as usize) {
             page.count(verdict);
         }
-        if verdict != Verdict::Ok {
+        if standard.is_breach(verdict) {
             verdicts.convicted.push((at, verdict));
         }
     }
     Ok(verdicts)
+}
+
+impl Standard {
+    fn is_slow(self, response: &Response) -> bool {
+        match self.slow {
+            Slowness::Ignored => false,
+            Slowness::Counted { over_ns } | Slowness::Breach { over_ns } => response.took_ns() > over_ns,
+        }
+    }
+
+    fn is_breach(self, verdict: Verdict) -> bool {
+        match (verdict, self.slow) {
+            (Verdict::Ok, _) | (Verdict::Slow, Slowness::Ignored | Slowness::Counted { .. }) => false,
+            (Verdict::Slow, Slowness::Breach { .. })
+            | (Verdict::Failed | Verdict::Mixed | Verdict::Stale { .. }, _) => true,
+        }
+    }
 }
 
 impl Tally {
@@ -104,122 +163,46 @@ impl Tally {
             Verdict::Failed => self.failed += 1,
             Verdict::Mixed => self.mixed += 1,
             Verdict::Stale { .. } => self.stale += 1,
+            Verdict::Slow => self.slow += 1,
         }
     }
 
     /// All of them.
     #[must_use]
     pub fn all(&self) -> u64 {
-        self.ok + self.failed + self.mixed + self.stale
+        self.ok + self.failed + self.mixed + self.stale + self.slow
     }
 }
 
 impl Verdicts {
-    /// Whether every response is ok, and there is one.
+    /// Whether nothing breaks the promise, and something kept it.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.convicted.is_empty() && self.total.ok > 0
+        self.convicted.is_empty() && self.sessions.backwards.is_empty() && self.total.ok + self.total.slow > 0
     }
 }
 
-/// A time in which a release may have been live, both ends included.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    from: u64,
-    until: u64,
-    /// The write that opens it: 0 is the state before the first flip, *i* the *i*-th flip.
-    write: usize,
-}
-
-struct Timeline {
-    /// By release; its spans in time order, so both their ends are in order too.
-    spans: Vec<Vec<Span>>,
-    /// By write: the latest moment at which it can have happened.
-    happened_by: Vec<u64>,
-}
-
-impl Timeline {
-    fn of(observations: &Observations) -> Result<Self, JudgeError> {
-        let flips = &observations.flips;
-        let mut free_from = 0;
-        for (at, flip) in flips.iter().enumerate() {
-            let returned = flip.returned_ns.unwrap_or(u64::MAX);
-            if flip.called_ns < free_from || returned < flip.called_ns {
-                return Err(JudgeError::Flips(at));
-            }
-            free_from = returned;
-        }
-        let happened_by: Vec<u64> =
-            std::iter::once(0).chain(flips.iter().map(|flip| flip.returned_ns.unwrap_or(u64::MAX))).collect();
-        let releases = flips.iter().map(|flip| flip.to).chain([observations.first]).max().unwrap_or(0);
-        let mut spans = vec![Vec::new(); releases as usize + 1];
-        let writes =
-            std::iter::once((observations.first, 0)).chain(flips.iter().map(|f| (f.to, f.called_ns)));
-        for (write, (release, from)) in writes.enumerate() {
-            let until = happened_by.get(write + 1).copied().unwrap_or(u64::MAX);
-            if let Some(spans) = spans.get_mut(release as usize) {
-                spans.push(Span { from, until, write });
-            }
-        }
-        Ok(Self { spans, happened_by })
+fn verdict(timeline: &Timeline, response: &Response, standard: Standard) -> Verdict {
+    match &response.seen {
+        Seen::Wrong(_) => return Verdict::Failed,
+        Seen::Parts(_) => return Verdict::Mixed,
+        Seen::Of(_) | Seen::AnyOf(_) => {}
     }
-
-    /// A response that can belong to one span only shows that the span's write had happened when it ended.
-    fn learn(&mut self, response: &Response) {
-        let mut touched = candidates(&response.seen).iter().flat_map(|release| {
-            let spans = self.spans_of(*release);
-            let first = spans.partition_point(|span| span.until < response.sent_ns);
-            spans.iter().skip(first).take_while(|span| span.from <= response.done_ns).take(2)
-        });
-        let (Some(only), None) = (touched.next(), touched.next()) else { return };
-        let write = only.write;
-        if let Some(by) = self.happened_by.get_mut(write) {
-            *by = (*by).min(response.done_ns);
+    let mut late_ns = None;
+    for release in candidates(&response.seen) {
+        let spans = timeline.spans_of(*release);
+        let next = spans.partition_point(|span| span.until < response.sent_ns);
+        if spans.get(next).is_some_and(|span| span.from <= response.done_ns) {
+            return if standard.is_slow(response) { Verdict::Slow } else { Verdict::Ok };
         }
+        let last = next.checked_sub(1).and_then(|last| spans.get(last));
+        let late = last.map(|span| response.sent_ns.saturating_sub(span.until));
+        late_ns = match (late_ns, late) {
+            (Some(one), Some(other)) => Some(std::cmp::min::<u64>(one, other)),
+            (one, other) => one.or(other),
+        };
     }
-
-    fn shorten(&mut self) {
-        for span in self.spans.iter_mut().flatten() {
-            if let Some(by) = self.happened_by.get(span.write + 1) {
-                span.until = *by;
-            }
-        }
-    }
-
-    fn judge(&self, response: &Response) -> Verdict {
-        match &response.seen {
-            Seen::Wrong(_) => return Verdict::Failed,
-            Seen::Parts(_) => return Verdict::Mixed,
-            Seen::Of(_) | Seen::AnyOf(_) => {}
-        }
-        let mut late_ns = None;
-        for release in candidates(&response.seen) {
-            let spans = self.spans_of(*release);
-            let next = spans.partition_point(|span| span.until < response.sent_ns);
-            if spans.get(next).is_some_and(|span| span.from <= response.done_ns) {
-                return Verdict::Ok;
-            }
-            let last = next.checked_sub(1).and_then(|last| spans.get(last));
-            let late = last.map(|span| response.sent_ns.saturating_sub(span.until));
-            late_ns = match (late_ns, late) {
-                (Some(one), Some(other)) => Some(std::cmp::min::<u64>(one, other)),
-                (one, other) => one.or(other),
-            };
-        }
-        Verdict::Stale { late_ns }
-    }
-
-    fn spans_of(&self, release: u32) -> &[Span] {
-        self.spans.get(release as usize).map_or(&[], Vec::as_slice)
-    }
-}
-
-fn candidates(seen: &Seen) -> &[u32] {
-    match seen {
-        Seen::Of(one) => std::slice::from_ref(one),
-        Seen::AnyOf(any) => any,
-        Seen::Parts(_) | Seen::Wrong(_) => &[],
-    }
+    Verdict::Stale { late_ns }
 }
 
 #[cfg(test)]

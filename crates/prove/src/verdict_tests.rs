@@ -9,7 +9,7 @@ fn flip(to: u32, called_ns: u64, returned_ns: u64) -> Flip {
 }
 
 fn of(release: u32, sent_ns: u64, done_ns: u64) -> Response {
-    Response { page: 0, client: 0, sent_ns, done_ns, seen: Seen::Of(release) }
+    Response { page: 0, client: 0, due_ns: sent_ns, sent_ns, done_ns, seen: Seen::Of(release) }
 }
 
 fn history(flips: Vec<Flip>, responses: Vec<Response>) -> Observations {
@@ -69,7 +69,7 @@ fn an_answer_that_both_releases_give_shows_nothing_about_the_flip() {
 
 #[test]
 fn parts_are_mixed_and_wrong_answers_failed_whenever_they_came() {
-    let seen = |seen| Response { page: 0, client: 0, sent_ns: 1, done_ns: 2, seen };
+    let seen = |seen| Response { seen, ..of(0, 1, 2) };
     let told = verdicts(vec![], vec![seen(Seen::Parts([0, 1].into())), seen(Seen::Wrong("502".into()))]);
     assert_eq!(told, [Verdict::Mixed, Verdict::Failed]);
 }
@@ -96,6 +96,18 @@ fn intervals_that_are_none_are_refused() {
     assert_eq!(error(vec![flip(1, 10, 20), flip(0, 19, 30)], vec![]), JudgeError::Flips(1));
     assert_eq!(error(vec![flip(1, 10, 9)], vec![]), JudgeError::Flips(0));
     assert_eq!(error(vec![], vec![of(0, 2, 1)]), JudgeError::Response(0));
+}
+
+#[test]
+fn what_takes_longer_than_the_bound_from_when_it_was_due_is_slow_and_breaks_the_promise_only_if_asked() {
+    let late = Response { due_ns: 1, ..of(0, 50, 60) };
+    let observed = history(vec![], vec![late, of(0, 50, 60), of(1, 1, 99)]);
+    let judged = |slow| judge_by(&observed, Standard { slow }).unwrap();
+    let counted = judged(Slowness::Counted { over_ns: 50 });
+    assert_eq!((counted.total.slow, counted.total.ok, counted.total.stale), (1, 1, 1));
+    assert_eq!(counted.convicted, [(2, Verdict::Stale { late_ns: None })], "stale outweighs slow");
+    assert_eq!(judged(Slowness::Breach { over_ns: 50 }).convicted[0], (0, Verdict::Slow));
+    assert_eq!(judged(Slowness::Breach { over_ns: 59 }).total.slow, 0);
 }
 
 /// A judge that compared each response with each flip would not end in a day.
@@ -182,7 +194,9 @@ proptest! {
             .iter()
             .any(|schedule| observed.responses.iter().all(|one| readable(one, &observed.flips, schedule)));
         if linearizable {
-            prop_assert_eq!(judge(&observed).unwrap().convicted, vec![]);
+            let judged = judge(&observed).unwrap();
+            prop_assert_eq!(judged.convicted, vec![]);
+            prop_assert_eq!(judged.sessions.backwards, vec![]);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Report: observations and their verdict, for people who read a terminal.
+//! The report for a terminal.
 
 use crate::latency::{Latencies, Spread};
 use crate::observations::{Observations, Seen};
@@ -84,6 +84,7 @@ fn convictions(out: &mut String, observations: &Observations, verdicts: &Verdict
         let took = short(Duration::from_nanos(response.done_ns.saturating_sub(response.sent_ns)));
         let what = match verdict {
             Verdict::Ok => continue,
+            Verdict::Slow => "slow".to_owned(),
             Verdict::Failed => "failed".to_owned(),
             Verdict::Mixed => "mixed".to_owned(),
             Verdict::Stale { late_ns: Some(late) } => {
@@ -102,6 +103,6 @@ fn convictions(out: &mut String, observations: &Observations, verdicts: &Verdict
     Ok(())
 }
 
-fn names(observations: &Observations, numbers: &[u32], between: &str) -> String {
+pub(super) fn names(observations: &Observations, numbers: &[u32], between: &str) -> String {
     numbers.iter().map(|number| observations.release(*number)).collect::<Vec<_>>().join(between)
 }
