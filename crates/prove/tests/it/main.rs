@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helper may panic as the test itself may")]
 
 mod faults;
+mod peer;
 mod runs;
 mod stack;
 mod stacks;

@@ -1,142 +1,114 @@
-//! Stack: a private nginx and php-fpm on Unix sockets in a temporary directory, over the probe application.
+//! Stack: a private web server and php-fpm in a temporary directory, over the probe application.
 
+use crate::peer::{Peer, Place, Template};
 use prove::Target;
 use prove::probe;
 use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How nginx finds the release.
-#[derive(Clone, Copy)]
-pub enum Root {
-    /// `root …/current` and `$document_root`: what most tutorials show.
-    Document,
-    /// One `$realpath_root` per request, behind a map: what stock nginx can do right.
-    Pinned,
-}
-
 pub struct Stack {
     dir: TempDir,
+    target: Target,
     running: Vec<Child>,
 }
 
 impl Stack {
-    pub fn start(ids: &[String], root: Root) -> Self {
+    pub fn start(ids: &[String], peer: Peer) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        // php-fpm and nginx give up root's rights where we have them.
+        // The servers give up root's rights where we have them.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let mut stack = Self { dir, running: Vec::new() };
-        probe::scaffold(&stack.app(), ids).unwrap();
-        stack.write("fpm.conf", &fpm_conf(stack.dir.path()));
-        stack.write("nginx.conf", &nginx_conf(stack.dir.path(), &stack.link(), root));
-        let fpm_conf = stack.dir.path().join("fpm.conf");
-        stack.run("/usr/sbin/php-fpm8.2", "php8.2-fpm", &["-F", "-y", fpm_conf.to_str().unwrap()]);
-        stack.await_socket("fpm.sock");
-        let nginx_conf = stack.dir.path().join("nginx.conf");
-        let prefix = stack.dir.path().to_str().unwrap().to_owned();
-        let early_errors = stack.dir.path().join("nginx.early");
-        let words = ["-p", &prefix, "-c", nginx_conf.to_str().unwrap(), "-e", early_errors.to_str().unwrap()];
-        stack.run("/usr/sbin/nginx", "nginx-light", &words);
-        stack.await_socket("nginx.sock");
-        stack
+        probe::scaffold(&dir.path().join("app"), ids).unwrap();
+        let mut stack = Self { target: Target::unix(dir.path().join("peer.sock")), dir, running: Vec::new() };
+        let fpm = stack.run(Template::PHP_FPM, 0);
+        let socket = stack.dir.path().join("fpm.sock");
+        assert!(stack.answers(fpm, || UnixStream::connect(&socket).is_ok()), "{}", stack.said());
+        let socket = stack.dir.path().join("peer.sock");
+        if peer.template().takes_unix_socket() {
+            let server = stack.run(peer.template(), 0);
+            assert!(stack.answers(server, || UnixStream::connect(&socket).is_ok()), "{}", stack.said());
+            return stack;
+        }
+        // Between finding a free port and listening on it somebody else may take it: then another.
+        for _ in 0..5 {
+            let port = free_port();
+            let server = stack.run(peer.template(), port);
+            let address = ([127, 0, 0, 1], port).into();
+            if stack.answers(server, || TcpStream::connect(address).is_ok()) {
+                stack.target = Target::tcp(address);
+                return stack;
+            }
+        }
+        panic!("{peer:?} never came: {}", stack.said());
     }
 
     pub fn target(&self) -> Target {
-        Target::unix(self.dir.path().join("nginx.sock"))
+        self.target.clone()
     }
 
     pub fn link(&self) -> PathBuf {
-        self.app().join("current")
+        self.dir.path().join("app/current")
     }
 
-    fn app(&self) -> PathBuf {
-        self.dir.path().join("app")
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.dir.path().join(name), text).unwrap();
-    }
-
-    fn run(&mut self, program: &str, package: &str, words: &[&str]) {
+    /// Starts what a template describes; gives its number among the running.
+    fn run(&mut self, template: Template, port: u16) -> usize {
+        let link = self.link();
+        let place = Place { dir: self.dir.path(), link: &link, port };
+        let package = template.package();
+        let conf = self.dir.path().join(format!("{package}.conf"));
+        fs::write(&conf, template.conf(&place)).unwrap();
+        let words = template.run(&place, &conf);
         let out = File::create(self.dir.path().join(format!("{package}.out"))).unwrap();
-        let child = Command::new(program)
-            .args(words)
+        let child = Command::new(&words[0])
+            .args(&words[1..])
+            // Caddy keeps its state below the home directory.
+            .env("HOME", self.dir.path())
+            // Apache ends by a signal to its whole group, which must not be ours.
+            .process_group(0)
             .stdout(out.try_clone().unwrap())
             .stderr(out)
             .spawn()
-            .unwrap_or_else(|why| panic!("cannot run {program} ({why}): install the package {package}"));
+            .unwrap_or_else(|why| panic!("cannot run {} ({why}): install the package {package}", words[0]));
         self.running.push(child);
+        self.running.len() - 1
     }
 
-    fn await_socket(&mut self, name: &str) {
-        let path = self.dir.path().join(name);
+    /// Waits until the server answers; `false` if it ended instead.
+    fn answers(&mut self, server: usize, answers: impl Fn() -> bool) -> bool {
         let began = Instant::now();
-        while UnixStream::connect(&path).is_err() {
-            let dead = self.running.iter_mut().any(|child| child.try_wait().unwrap().is_some());
-            assert!(!dead && began.elapsed() < Duration::from_secs(20), "{name} never came: {}", self.said());
+        while !answers() {
+            if self.running[server].try_wait().unwrap().is_some() {
+                return false;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "a server never came: {}", self.said());
             std::thread::sleep(Duration::from_millis(10));
         }
+        true
     }
 
     fn said(&self) -> String {
-        let logs = ["php8.2-fpm.out", "nginx-light.out", "nginx.early", "nginx.log"];
-        logs.map(|log| fs::read_to_string(self.dir.path().join(log)).unwrap_or_default()).concat()
+        let is_log = |path: &Path| path.extension().is_some_and(|end| end == "log" || end == "out");
+        let paths = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(|path| is_log(path)).map(|path| fs::read_to_string(path).unwrap_or_default()).collect()
     }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
         for child in self.running.iter_mut().rev() {
             // SIGTERM, so that the masters take their workers with them; a kill would leave those behind.
-            Command::new("/bin/kill").arg(child.id().to_string()).status().unwrap();
+            Command::new("/bin/kill").arg(child.id().to_string()).output().unwrap();
             child.wait().unwrap();
         }
     }
-}
-
-fn fpm_conf(dir: &Path) -> String {
-    let dir = dir.display();
-    format!(
-        "[global]\nerror_log = {dir}/fpm.log\ndaemonize = no\n\
-         [probe]\nuser = www-data\ngroup = www-data\nlisten = {dir}/fpm.sock\nlisten.mode = 0666\n\
-         pm = static\npm.max_children = 8\nclear_env = yes\n\
-         php_admin_value[opcache.file_update_protection] = 0\n"
-    )
-}
-
-fn nginx_conf(dir: &Path, link: &Path, root: Root) -> String {
-    let (dir, link) = (dir.display(), link.display());
-    let (map, set, root) = match root {
-        Root::Document => (String::new(), String::new(), format!("root {link};")),
-        Root::Pinned => (
-            "map $server_name $cutover_pin { default $realpath_root; }".to_owned(),
-            format!(
-                "root {link}; set $cutover_root $cutover_pin; if ($cutover_root = \"\") {{ return 503; }}"
-            ),
-            "root $cutover_root;".to_owned(),
-        ),
-    };
-    format!(
-        "user www-data;\nworker_processes 2;\ndaemon off;\npid {dir}/nginx.pid;\nerror_log {dir}/nginx.log;\n\
-         events {{ worker_connections 512; }}\n\
-         http {{\n\
-           access_log off; default_type text/plain;\n\
-           client_body_temp_path {dir}/t1; proxy_temp_path {dir}/t2; fastcgi_temp_path {dir}/t3;\n\
-           uwsgi_temp_path {dir}/t4; scgi_temp_path {dir}/t5; client_max_body_size 8m;\n\
-           {map}\n\
-           server {{\n\
-             listen unix:{dir}/nginx.sock; server_name _;\n\
-             {set}\n\
-             location / {{ {root} try_files $uri /index.php?$query_string; }}\n\
-             location ~ \\.php$ {{ {root} try_files $uri /index.php?$query_string;\n\
-               include /etc/nginx/fastcgi_params;\n\
-               fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;\n\
-               fastcgi_pass unix:{dir}/fpm.sock; }}\n\
-           }}\n\
-         }}\n"
-    )
 }
