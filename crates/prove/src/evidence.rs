@@ -2,7 +2,7 @@
 
 use crate::client::{Answer, Fault};
 use crate::observations::Seen;
-use crate::page::{self, Expect, Page};
+use crate::page::{Expect, Page, Print};
 use crate::scenario::Marks;
 
 /// Looks at answers for one scenario.
@@ -31,7 +31,29 @@ impl<'a> Examiner<'a> {
             Err(unknown) => return wrong(&unknown),
         };
         match &page.expect {
-            Expect::Exact(expected) => self.against_exact(expected, answer, header),
+            Expect::Exact(expected) => self.against(expected.len(), answer, header, |number| {
+                expected.get(number as usize).is_some_and(|expected| {
+                    expected.status == answer.status
+                        && expected.body.as_ref().is_none_or(|body| body == answer.body)
+                })
+            }),
+            Expect::Hashed(expected) => {
+                let print = Print::of(answer.status, answer.body);
+                self.against(expected.len(), answer, header, |number| {
+                    expected.get(number as usize) == Some(&print)
+                })
+            }
+            Expect::Named { status } => match (status, header) {
+                (Some(status), _) if answer.status != *status => {
+                    wrong(&format!("status {} where every release answers {status}", answer.status))
+                }
+                (None, _) if answer.status >= 500 => wrong(&format!("status {}", answer.status)),
+                (_, Some(header)) => Seen::Of(header),
+                (_, None) => wrong(&format!(
+                    "no header {}: nothing names a release",
+                    self.marks.header.as_deref().unwrap_or("is looked for")
+                )),
+            },
             Expect::Marked { status, at_least, contains } => {
                 if answer.status != *status {
                     return wrong(&format!("status {} where every release answers {status}", answer.status));
@@ -78,24 +100,28 @@ impl<'a> Examiner<'a> {
         self.number(value.as_bytes()).map(Some)
     }
 
-    fn against_exact(&self, expected: &[page::Answer], answer: &Answer<'_>, header: Option<u32>) -> Seen {
-        let fits = |number: u32| {
-            expected.get(number as usize).is_some_and(|expected| {
-                expected.status == answer.status
-                    && expected.body.as_ref().is_none_or(|body| body == answer.body)
-            })
-        };
+    /// Judges by which of the first `releases` releases would answer so.
+    fn against(
+        &self,
+        releases: usize,
+        answer: &Answer<'_>,
+        header: Option<u32>,
+        fits: impl Fn(u32) -> bool,
+    ) -> Seen {
         if let Some(header) = header
             && fits(header)
         {
             return Seen::Of(header);
         }
-        let fitting: Vec<u32> = (0..count(expected)).filter(|number| fits(*number)).collect();
-        match (fitting.as_slice(), header) {
-            ([one], None) => Seen::Of(*one),
-            (&[one, ..], Some(header)) => Seen::Parts([header, one].into()),
-            ([_, _, ..], None) => Seen::AnyOf(fitting.into()),
-            ([], _) => self.explain(answer, header),
+        let mut fitting = (0..u32::try_from(releases).unwrap_or(u32::MAX)).filter(|number| fits(*number));
+        match (fitting.next(), header) {
+            (Some(one), Some(header)) => Seen::Parts([header, one].into()),
+            // Nothing is allocated for the answer that only one release gives, which is nearly every one.
+            (Some(one), None) => match fitting.next() {
+                None => Seen::Of(one),
+                Some(other) => Seen::AnyOf([one, other].into_iter().chain(fitting).collect()),
+            },
+            (None, _) => self.explain(answer, header),
         }
     }
 
@@ -176,7 +202,7 @@ fn excerpt(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::Ask;
+    use crate::page::{self, Ask};
 
     fn seen(expect: Expect, head: &str, status: u16, body: &str) -> Seen {
         let releases = ["a", "b", "c"].map(str::to_owned);
@@ -240,6 +266,31 @@ mod tests {
         let unmarked = || Expect::Marked { status: 302, at_least: 0, contains: vec![] };
         assert_eq!(seen(unmarked(), "", 302, ""), Seen::AnyOf([0, 1, 2].into()));
         assert_eq!(seen(unmarked(), &says("b"), 302, ""), Seen::Of(1));
+    }
+
+    #[test]
+    fn an_answer_is_known_by_its_hash_too() {
+        let prints = ["one", "two", "two"].map(|body| page::Print::of(200, body.as_bytes()));
+        let hashed = || Expect::Hashed(prints.into());
+        assert_eq!(seen(hashed(), "", 200, "one"), Seen::Of(0));
+        assert_eq!(seen(hashed(), "", 200, "two"), Seen::AnyOf([1, 2].into()));
+        assert_eq!(seen(hashed(), &says("b"), 200, "one"), Seen::Parts([1, 0].into()));
+        assert!(matches!(seen(hashed(), "", 200, "on"), Seen::Wrong(_)));
+        assert!(matches!(seen(hashed(), "", 404, "one"), Seen::Wrong(_)));
+    }
+
+    #[test]
+    fn a_header_alone_says_whose_an_answer_is_and_must_be_there() {
+        let named = |status| Expect::Named { status };
+        assert_eq!(seen(named(None), &says("b"), 404, "whatever"), Seen::Of(1));
+        for (expect, head, status) in [
+            (named(None), "", 200),
+            (named(None), "X-Cutover-Release: b\r\n", 502),
+            (named(Some(200)), "X-Cutover-Release: b\r\n", 404),
+            (named(None), "X-Cutover-Release: z\r\n", 200),
+        ] {
+            assert!(matches!(seen(expect, head, status, "whatever"), Seen::Wrong(_)), "{head} {status}");
+        }
     }
 
     #[test]

@@ -14,7 +14,8 @@
 //! Rules: nothing here knows how a server works inside, so that it can judge any stack; judging never does I/O;
 //! an answer is judged by what it says, never by what the load hoped for.
 //!
-//! - what to do: [`scenario`], [`page`] (one thing to ask and what each release answers), [`target`]
+//! - what to do: [`scenario`], [`page`] (one thing to ask and what each release answers), [`known`] (pages of a site that
+//!   cannot be changed), [`target`]
 //! - doing it: [`run`], [`load`], [`flipper`], [`client`] over [`wire`] (HTTP/1.1, strict), [`clock`], [`progress`]
 //! - what was seen: [`evidence`] (one answer against its page), [`observations`], [`saved`] (in a file)
 //! - what it means: [`verdict`] (each response), [`sessions`] (each client), [`latency`], [`report`]
@@ -24,6 +25,7 @@ pub mod client;
 pub mod clock;
 pub mod evidence;
 pub mod flipper;
+pub mod known;
 pub mod latency;
 pub mod load;
 pub mod observations;

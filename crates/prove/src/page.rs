@@ -52,6 +52,22 @@ pub enum Expect {
         /// Texts that every release's answer contains.
         contains: Vec<String>,
     },
+    /// Nothing is known but what the release's header says (see [`crate::scenario::Marks::header`]); it must be there.
+    Named {
+        /// The status that every release answers; `None`: any below 500.
+        status: Option<u16>,
+    },
+    /// The hash of each release's answer is known: one per release of the scenario, in its order.
+    Hashed(Vec<Print>),
+}
+
+/// A status and the hash of a body: what a release's answer to a known page is told by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Print {
+    /// The status.
+    pub status: u16,
+    /// BLAKE3 of the body without its framing.
+    pub hash: [u8; 32],
 }
 
 /// What one release answers to one page.
@@ -94,6 +110,21 @@ impl Page {
     #[must_use]
     pub fn exact(name: &str, weight: u32, ask: Ask, answers: Vec<Answer>) -> Self {
         Self { name: name.to_owned(), weight, ask, expect: Expect::Exact(answers) }
+    }
+
+    /// A path of any site whose answers name their release in a header, and nothing else is known of them.
+    #[must_use]
+    pub fn named(path: &str) -> Self {
+        let expect = Expect::Named { status: None };
+        Self { name: path.to_owned(), weight: 1, ask: Ask::get(path), expect }
+    }
+}
+
+impl Print {
+    /// Of an answer.
+    #[must_use]
+    pub fn of(status: u16, body: &[u8]) -> Self {
+        Self { status, hash: *blake3::hash(body).as_bytes() }
     }
 }
 
