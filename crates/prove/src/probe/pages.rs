@@ -1,6 +1,6 @@
 //! The probe application's pages, with what each release answers to each.
 
-use super::{STATIC, has_sometimes, lines};
+use super::{INDEX_LINES, STATIC, has_sometimes, lines};
 use crate::page::{Answer, Ask, Page, Piece};
 use bytes::Bytes;
 use std::time::Duration;
@@ -14,6 +14,8 @@ pub enum Kind {
     PhpWithoutFront,
     /// Static files only.
     Static,
+    /// Static files, and programs below `/cgi-bin`.
+    Cgi,
 }
 
 /// The pages with their usual weights: mostly small and fast ones, some that take long, so that flips fall into them.
@@ -21,15 +23,28 @@ pub enum Kind {
 pub fn pages(ids: &[String], kind: Kind) -> Vec<Page> {
     let mut pages = statics(ids);
     pages.push(sometimes("sometimes.txt", ids, kind));
-    if kind != Kind::Static {
-        pages.extend([
-            exact("script", 10, Ask::get("/probe.php"), ids, main),
-            exact("slow script", 5, Ask::get("/slow.php"), ids, main),
-            uploads("slow upload", 4, Upload { pieces: 8, size: 512, pause: Duration::from_millis(2) }, ids),
-            uploads("big upload", 1, Upload { pieces: 16, size: 65_536, pause: Duration::ZERO }, ids),
-            sometimes("sometimes.php", ids, kind),
-        ]);
+    match kind {
+        Kind::Php | Kind::PhpWithoutFront => pages.extend(scripts(ids, kind)),
+        Kind::Static | Kind::Cgi => {
+            pages.push(exact("index", 10, Ask::get("/"), ids, |id| lines(id, INDEX_LINES)));
+            pages.push(sometimes("sometimes/", ids, kind));
+        }
     }
+    if kind == Kind::Cgi {
+        pages.extend(cgi(ids));
+        pages.push(sometimes("cgi-bin/sometimes.cgi", ids, kind));
+    }
+    pages
+}
+
+fn scripts(ids: &[String], kind: Kind) -> Vec<Page> {
+    let mut pages = vec![
+        exact("script", 10, Ask::get("/probe.php"), ids, main),
+        exact("slow script", 5, Ask::get("/slow.php"), ids, main),
+        uploads("slow upload", 4, Upload { pieces: 8, size: 512, pause: Duration::from_millis(2) }, ids),
+        uploads("big upload", 1, Upload { pieces: 16, size: 65_536, pause: Duration::ZERO }, ids),
+        sometimes("sometimes.php", ids, kind),
+    ];
     if kind == Kind::Php {
         pages.push(exact("front", 10, Ask::get("/route/some/where?q=1"), ids, |id| {
             front(id, "route /route/some/where")
@@ -41,9 +56,13 @@ pub fn pages(ids: &[String], kind: Kind) -> Vec<Page> {
 /// The pages by CGI, for a site that runs what is below `/cgi-bin`.
 #[must_use]
 pub fn cgi(ids: &[String]) -> Vec<Page> {
-    vec![exact("cgi", 4, Ask::get("/cgi-bin/probe.cgi/more"), ids, |id| {
-        format!("cgi [release {id}]\ndata [release {id}]\ndata [release {id}]\npath /more\n")
-    })]
+    ["probe.cgi", "slow.cgi"]
+        .map(|name| {
+            exact(name, 4, Ask::get(&format!("/cgi-bin/{name}/more")), ids, |id| {
+                format!("cgi [release {id}]\ndata [release {id}]\ndata [release {id}]\npath /more\n")
+            })
+        })
+        .into()
 }
 
 fn statics(ids: &[String]) -> Vec<Page> {
@@ -66,7 +85,7 @@ fn sometimes(name: &str, ids: &[String], kind: Kind) -> Page {
         }
         (true, _) => Answer::of(200, format!("sometimes [release {id}]\n")),
         (false, Kind::Php) => Answer::of(404, front(id, &format!("nothing at /{name}"))),
-        (false, Kind::PhpWithoutFront | Kind::Static) => Answer::status(404),
+        (false, Kind::PhpWithoutFront | Kind::Static | Kind::Cgi) => Answer::status(404),
     };
     Page::exact(name, 10, Ask::get(&format!("/{name}")), ids.iter().enumerate().map(answer).collect())
 }
@@ -76,7 +95,7 @@ fn front(id: &str, last: &str) -> String {
 }
 
 fn main(id: &str) -> String {
-    let parts = ["main", "dir", "root", "relative", "class", "data", "end"];
+    let parts = ["main", "dir", "root", "relative", "path", "class", "data", "end"];
     parts.map(|part| format!("{part} [release {id}]\n")).concat()
 }
 
@@ -141,7 +160,7 @@ mod tests {
     #[test]
     fn each_page_knows_an_answer_of_each_release() {
         let ids = ["r1", "r2", "r3"].map(str::to_owned);
-        for kind in [Kind::Php, Kind::PhpWithoutFront, Kind::Static] {
+        for kind in [Kind::Php, Kind::PhpWithoutFront, Kind::Static, Kind::Cgi] {
             for page in pages(&ids, kind) {
                 let crate::page::Expect::Exact(answers) = &page.expect else { panic!("{}", page.name) };
                 assert_eq!(answers.len(), 3, "{}", page.name);

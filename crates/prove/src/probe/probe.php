@@ -8,6 +8,8 @@ usleep($sleep_us);
 require $_SERVER['DOCUMENT_ROOT'] . '/parts/root.php';
 usleep($sleep_us);
 require './parts/relative.php';
+set_include_path($_SERVER['DOCUMENT_ROOT'] . '/parts');
+require 'path.php';
 spl_autoload_register(function ($class) {
     require __DIR__ . "/parts/$class.php";
 });

@@ -46,8 +46,12 @@ fn probed(sealed: bool) -> Server {
 }
 
 fn holds(server: &Server, by: Flipper, requests: u64, flips: u64) {
+    holds_as(Kind::Php, server, by, requests, flips);
+}
+
+fn holds_as(kind: Kind, server: &Server, by: Flipper, requests: u64, flips: u64) {
     let target = Target::parse(&format!("http://127.0.0.1:{}", server.port())).unwrap();
-    let mut scenario = Scenario::new(target, ids(), pages(&ids(), Kind::Php), by);
+    let mut scenario = Scenario::new(target, ids(), pages(&ids(), kind), by);
     scenario.load =
         Load { connections: 16, closing: 5, requests, at_most: Duration::from_secs(600), ..Load::default() };
     scenario.flips.count = flips;
@@ -90,4 +94,31 @@ fn sealed_releases_flipped_by_cutover_itself() {
         }
     };
     holds(&server, Flipper::call(flip), 4_000, 100);
+}
+
+/// A site without PHP: static files, and programs below `/cgi-bin`.
+fn probed_as(kind: Kind, config: &str) -> Server {
+    let app = App::new(&format!("[serve]\nlisten = [\"127.0.0.1:0\"]\n{config}"));
+    app.write_config(&app.config().replace("docroot = \"public\"", "docroot = \"\""));
+    // Programs run as another user than root.
+    fs::set_permissions(app.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    let work = app.root().join("probe");
+    probe::scaffold_as(&work, &ids(), kind).unwrap();
+    for name in ["releases", "current"] {
+        fs::rename(work.join(name), app.root().join(name)).unwrap();
+    }
+    app.serve()
+}
+
+#[test]
+fn static_files_and_indexes_flipped_by_another_tool() {
+    let server = probed_as(Kind::Static, "");
+    let (requests, flips) = requests_and_flips();
+    holds_as(Kind::Static, &server, Flipper::link(server.app.root().join("current")), requests, flips);
+}
+
+#[test]
+fn cgi_programs_flipped_by_another_tool() {
+    let server = probed_as(Kind::Cgi, "[serve.cgi]\n");
+    holds_as(Kind::Cgi, &server, Flipper::link(server.app.root().join("current")), 6_000, 600);
 }
