@@ -84,6 +84,9 @@ struct RunFlags {
     /// Save the observations here, as JSON.
     #[arg(long)]
     save: Option<PathBuf>,
+    /// The report as JSON.
+    #[arg(long)]
+    json: bool,
     /// The site is not on this machine, and yours to flood.
     #[arg(long)]
     i_own_this_host: bool,
@@ -153,7 +156,7 @@ fn flood(flags: RunFlags) -> Result<bool, Box<dyn Error>> {
     };
     scenario.flips.count = flags.flips;
     scenario.flips.pace = flags.every_ms.map_or(Pace::Spread, |ms| Pace::Every(Duration::from_millis(ms)));
-    println!(
+    eprintln!(
         "flooding {} with {} requests on {} connections, {} flips",
         scenario.target, flags.requests, flags.connections, flags.flips
     );
@@ -162,6 +165,9 @@ fn flood(flags: RunFlags) -> Result<bool, Box<dyn Error>> {
         std::fs::write(path, serde_json::to_vec(&observed)?)?;
     }
     let verdicts = judge(&observed)?;
-    print!("{}", report::text(&observed, &verdicts));
+    match flags.json {
+        true => println!("{}", report::json(&observed, &verdicts)),
+        false => print!("{}", report::text(&observed, &verdicts)),
+    }
     Ok(verdicts.holds() && observed.cut_short.is_none())
 }

@@ -1,7 +1,7 @@
 //! The report for programs.
 
 use crate::observations::Observations;
-use crate::verdict::Verdicts;
+use crate::verdict::{Verdict, Verdicts};
 
 /// One JSON object on one line, without a line's end.
 #[must_use]
@@ -11,6 +11,16 @@ pub fn json(observations: &Observations, verdicts: &Verdicts) -> String {
         "requests": verdicts.total.all(),
         "flips": observations.flips.len(),
         "verdicts": verdicts.total,
+        "worst_late_ns": worst_late_ns(verdicts),
     })
     .to_string()
+}
+
+/// The longest that a stale answer's release had not been live when it was asked; `None` if none was stale.
+fn worst_late_ns(verdicts: &Verdicts) -> Option<u64> {
+    let late = verdicts.convicted.iter().filter_map(|(_, verdict)| match verdict {
+        Verdict::Stale { late_ns } => *late_ns,
+        Verdict::Ok | Verdict::Failed | Verdict::Mixed | Verdict::Slow => None,
+    });
+    late.max()
 }
