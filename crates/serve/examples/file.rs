@@ -67,7 +67,7 @@ fn main() {
                 let path = UrlPath::parse(black_box(path)).unwrap();
                 let resource = black_box(Resource::resolve(&tree, &path, None));
                 if let Resource::File(found) = resource {
-                    let ask = Ask { method: &Method::GET, headers: &fields };
+                    let ask = Ask { method: &Method::GET, headers: &fields, by_kernel: false };
                     drop(black_box(now(&runtime, file::serve(ask, &tree, found))));
                 }
             }

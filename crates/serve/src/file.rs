@@ -1,7 +1,7 @@
 //! File: answers a request with a file of the pinned release.
 //!
 //! - what of it: [`conditional`], [`range`], [`encoding`]
-//! - its name: [`etag`], [`mime`], `identity`; its bytes: [`memory`], [`compress`]
+//! - its name: [`etag`], [`mime`], `identity`; its bytes: [`memory`], `opened`, [`compress`]
 //! - what is ready in advance: `cache` (entries of a sealed release), `form` (headers)
 //! - directories: [`listing`]
 //!
@@ -21,6 +21,7 @@ pub(crate) mod identity;
 pub mod listing;
 pub mod memory;
 pub mod mime;
+pub(crate) mod opened;
 pub mod range;
 mod sealed;
 mod unsealed;
@@ -42,6 +43,8 @@ pub struct Ask<'a> {
     pub method: &'a Method,
     /// The header fields.
     pub headers: &'a HeaderMap,
+    /// Whether the kernel can send files over its connection.
+    pub by_kernel: bool,
 }
 
 /// A file that a path was resolved to.
@@ -71,7 +74,7 @@ pub async fn serve(ask: Ask<'_>, tree: &Tree, file: FileRef) -> Result<Response<
         return Ok(method_not_allowed());
     }
     match file.0 {
-        Ref::Kept(entry) => match sealed::at_once(&ask, &entry) {
+        Ref::Kept(entry) => match sealed::at_once(&ask, tree, &entry) {
             Some(response) => Ok(response),
             None => Box::pin(sealed::serve(ask, tree, &entry)).await,
         },
@@ -92,7 +95,7 @@ pub async fn page(
     }
     // The error may have been met by a POST.
     let method = if ask.method == Method::HEAD { &Method::HEAD } else { &Method::GET };
-    let mut response = serve(Ask { method, headers: &headers }, tree, file).await?;
+    let mut response = serve(Ask { method, headers: &headers, by_kernel: ask.by_kernel }, tree, file).await?;
     *response.status_mut() = status;
     for name in [header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES, header::CACHE_CONTROL] {
         response.headers_mut().remove(name);
@@ -112,7 +115,7 @@ async fn serve_found(ask: Ask<'_>, tree: &Tree, found: FoundFile) -> Result<Resp
     match found.what {
         What::Sealed(file) => {
             let entry = Arc::new(Entry::new(tree, &found, file));
-            let response = match sealed::at_once(&ask, &entry) {
+            let response = match sealed::at_once(&ask, tree, &entry) {
                 Some(response) => response,
                 None => sealed::serve(ask, tree, &entry).await?,
             };

@@ -278,7 +278,7 @@ async fn send(
     let Resource::File(found) = found else { return Err(named(&name)) };
     // It may have been asked for by a POST.
     let method = if visit.request.method == Method::HEAD { &Method::HEAD } else { &Method::GET };
-    let ask = Ask { method, headers: &visit.request.headers };
+    let ask = Ask { method, headers: &visit.request.headers, by_kernel: visit.connection.sender.is_some() };
     let mut response = file::serve(ask, tree, found).await.map_err(|_| named(&name))?;
     // What the script says of it goes, but for what only the file can tell.
     let own = [header::ETAG, header::LAST_MODIFIED, header::CONTENT_ENCODING, header::CONTENT_RANGE];

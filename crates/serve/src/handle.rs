@@ -209,7 +209,7 @@ async fn resolve(visit: &Visit<'_>, tree: &Tree, path: &UrlPath<'_>, body: Incom
             Err(status) => with_page(visit, reply::status(status, "The program gave no answer.")).await,
         };
     }
-    let ask = Ask { method: &visit.request.method, headers: &visit.request.headers };
+    let ask = ask_of(visit);
     let resource = Resource::resolve(tree, path, visit.request.uri.query());
     match resource {
         Resource::File(found) => match file::serve(ask, tree, found).await {
@@ -288,8 +288,14 @@ async fn page_of(visit: &Visit<'_>, page: &str, status: StatusCode) -> Option<Re
         );
         return None;
     };
-    let ask = Ask { method: &visit.request.method, headers: &visit.request.headers };
+    let ask = ask_of(visit);
     file::page(ask, tree, found, status).await.ok()
+}
+
+/// What matters to a file of the request.
+fn ask_of<'a>(visit: &Visit<'a>) -> Ask<'a> {
+    let by_kernel = visit.connection.sender.is_some();
+    Ask { method: &visit.request.method, headers: &visit.request.headers, by_kernel }
 }
 
 /// What every response of a release carries. `path` is decoded and normalised.

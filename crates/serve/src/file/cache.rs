@@ -3,12 +3,13 @@
 //! They hold names and headers; the bytes are in [`crate::file::memory::Memory`], which may drop them at any time.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::file::encoding::Encoding;
 use crate::file::form::{Form, Manner};
+use crate::file::opened::Opened;
 use crate::tree::SealedFile;
 use crate::tree::place::Place;
 
@@ -37,6 +38,8 @@ pub struct Entry {
     pub(crate) plain: ArcSwap<Form>,
     /// In the order of [`Encoding::CODED`].
     pub(crate) packed: [Packed; 3],
+    /// The plain file, once the kernel was asked to send it. `None`: it could not be kept open.
+    pub(crate) opened: OnceLock<Option<Opened>>,
 }
 
 /// One packed form of a sealed file.

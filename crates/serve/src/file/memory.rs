@@ -6,7 +6,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
@@ -25,6 +25,8 @@ pub struct Memory {
     pub(super) file_max: u64,
     kept: Mutex<Kept>,
     pub(super) known: Mutex<Known>,
+    /// How many files are kept open.
+    pub(super) opened: Arc<AtomicUsize>,
     packing: Mutex<HashMap<Key, Order>>,
     pub(super) packers: Semaphore,
 }
@@ -62,6 +64,7 @@ impl Memory {
             file_max,
             kept: Mutex::default(),
             known: Mutex::default(),
+            opened: Arc::default(),
             packing: Mutex::default(),
             packers: Semaphore::new(cpus),
         }

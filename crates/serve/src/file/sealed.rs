@@ -1,7 +1,7 @@
 //! Sealed: a file of a sealed release. It never changes, so what was made for one request serves the next.
 
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use http::{Response, header};
@@ -12,13 +12,14 @@ use crate::file::encoding::{Encoding, Likes};
 use crate::file::form::{Form, Manner, Source};
 use crate::file::held::{Bits, Name};
 use crate::file::memory::{Content, nothing};
+use crate::file::opened::{self, Opened};
 use crate::file::{Ask, FoundFile, answer, compress, mime, unreadable, unsealed};
 use crate::tree::beneath::Want;
 use crate::tree::place::{Miss, Origin, Place};
 use crate::tree::{SealedFile, Tree, What};
 
-/// The whole hot path: a sealed file whose bytes are in memory, without a system call.
-pub(crate) fn at_once(ask: &Ask<'_>, entry: &Entry) -> Option<Response<Body>> {
+/// The whole hot path: a sealed file whose bytes are in memory, without a system call; or one that is open, with one.
+pub(crate) fn at_once(ask: &Ask<'_>, tree: &Tree, entry: &Entry) -> Option<Response<Body>> {
     if entry.manner.varies && ask.headers.contains_key(header::ACCEPT_ENCODING) {
         for encoding in entry.ranked(Likes::read(ask.headers)) {
             let state = entry.packed(encoding)?.state.load();
@@ -30,7 +31,11 @@ pub(crate) fn at_once(ask: &Ask<'_>, entry: &Entry) -> Option<Response<Body>> {
             }
         }
     }
-    answer_at_once(ask, &entry.plain.load())
+    let plain = entry.plain.load();
+    match entry.by_kernel(ask, tree) {
+        Some(file) => Some(answer(ask, &plain, Source::Disk(file))),
+        None => answer_at_once(ask, &plain),
+    }
 }
 
 fn answer_at_once(ask: &Ask<'_>, form: &Form) -> Option<Response<Body>> {
@@ -174,7 +179,18 @@ impl Entry {
             tree.memory.get(file.hash, Encoding::Identity).map_or(nothing(), |it| Arc::downgrade(&it));
         let name = Name::Content(file.hash);
         let plain = Form::new(&manner, Encoding::Identity, &name, file.size, seconds(file.mtime_ns), content);
-        Entry { place: found.place.clone(), file, manner, packs, plain: ArcSwap::from_pointee(plain), packed }
+        let plain = ArcSwap::from_pointee(plain);
+        Entry { place: found.place.clone(), file, manner, packs, plain, packed, opened: OnceLock::new() }
+    }
+
+    /// The open file, where the kernel sends it better than we do.
+    fn by_kernel(&self, ask: &Ask<'_>, tree: &Tree) -> Option<Arc<File>> {
+        let size = self.file.size;
+        if !ask.by_kernel || size < opened::LEAST_BYTES || !tree.memory.takes(size) {
+            return None;
+        }
+        let opened = self.opened.get_or_init(|| Opened::open(tree, &self.place, &self.file));
+        opened.as_ref()?.unchanged(&self.file)
     }
 
     /// The packed forms worth trying for this client, those of the build before ours.

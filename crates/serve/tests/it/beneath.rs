@@ -123,7 +123,8 @@ fn keeps_within(shop: &Shop, tree: &Tree, resource: Resource) -> Result<(), Test
         return Ok(());
     }
     let (method, headers) = (Method::GET, HeaderMap::new());
-    let Answer { body, .. } = answer(tree, Ask { method: &method, headers: &headers }, resource);
+    let Answer { body, .. } =
+        answer(tree, Ask { method: &method, headers: &headers, by_kernel: false }, resource);
     prop_assert!(!String::from_utf8_lossy(&body).contains(CANARY));
     prop_assert!(!String::from_utf8_lossy(&body).contains("root:"));
     Ok(())

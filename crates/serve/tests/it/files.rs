@@ -1,7 +1,7 @@
 //! A file as an answer: from memory and from disk, sealed and not.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 use config::value::Pattern;
@@ -13,7 +13,7 @@ use serve::file::{self, Ask};
 use serve::resource::Resource;
 use serve::tree::Tree;
 
-use crate::shop::{Answer, Shop, ask, block_on, get, resolve};
+use crate::shop::{Answer, Shop, answer, ask, block_on, get, resolve};
 
 /// Runs the story for every way a file can come: memory or disk, sealed or not.
 fn in_every_way(prepare: impl Fn(&mut Shop), story: impl Fn(&Tree, &str)) {
@@ -342,6 +342,42 @@ fn a_sealed_file_in_memory_is_sent_without_a_look() {
 }
 
 #[test]
+fn a_sealed_file_that_the_kernel_sends_is_the_one_that_was_sealed_whole_and_in_part() {
+    let shop = Shop::new();
+    let sealed = "as it was sealed. ".repeat(5_000);
+    shop.write("a.css", &sealed).write("b.css", "b").seal();
+    let tree = shop.tree();
+    let by_kernel = |path: &str, range: Option<&str>| {
+        let mut headers = HeaderMap::new();
+        if let Some(range) = range {
+            headers.insert("range", range.parse().unwrap());
+        }
+        let ask = Ask { method: &Method::GET, headers: &headers, by_kernel: true };
+        answer(&tree, ask, resolve(&tree, path))
+    };
+    let whole = get(&tree, "/a.css", &[]);
+    for _ in 0..2 {
+        assert_eq!(by_kernel("/a.css", None), whole);
+        assert_eq!(by_kernel("/a.css", Some("bytes=3-5")).text(), "it ");
+        assert_eq!(by_kernel("/b.css", None).text(), "b");
+    }
+    // In place, so that the descriptor that is kept shows it.
+    let edited = "as it was edited. ".repeat(5_000);
+    fs::OpenOptions::new()
+        .write(true)
+        .open(shop.release("a.css"))
+        .unwrap()
+        .write_all(edited.as_bytes())
+        .unwrap();
+    let after = by_kernel("/a.css", None);
+    assert_eq!(
+        after.header("etag"),
+        format!("\"{}\"", tag(after.text().as_bytes())),
+        "tag and bytes belong together"
+    );
+}
+
+#[test]
 fn what_is_linked_from_shared_is_looked_at_each_time() {
     let shop = Shop::new();
     shop.write_at("shared/logo.txt", "old").link("logo.txt", "../../shared/logo.txt").seal();
@@ -435,7 +471,7 @@ fn an_error_page_is_the_release_s_file_and_nothing_caches_it_as_such() {
             }
             for (method, len) in [(Method::GET, 8), (Method::POST, 8), (Method::HEAD, 0)] {
                 let Resource::File(found) = resolve(tree, "/404.html") else { panic!("{how}") };
-                let ask = Ask { method: &method, headers: &headers };
+                let ask = Ask { method: &method, headers: &headers, by_kernel: false };
                 let page = block_on(file::page(ask, tree, found, StatusCode::NOT_FOUND)).unwrap();
                 assert_eq!(page.status(), 404);
                 assert!(

@@ -329,7 +329,7 @@ fn an_application_may_name_a_file_of_its_release_or_of_shared() {
         let send = |path: &str| match Resource::sendfile(&tree, path.as_bytes()) {
             Resource::File(found) => {
                 let (method, headers) = (Method::GET, http::HeaderMap::new());
-                let ask = serve::file::Ask { method: &method, headers: &headers };
+                let ask = serve::file::Ask { method: &method, headers: &headers, by_kernel: false };
                 crate::shop::answer(&tree, ask, Resource::File(found)).text().to_owned()
             }
             Resource::Refused(why) => format!("refused {}", why.status()),

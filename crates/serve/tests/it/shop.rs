@@ -128,7 +128,7 @@ pub fn ask(tree: &Tree, method: Method, target: &str, headers: &[(&str, &str)]) 
     for (name, value) in headers {
         fields.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
     }
-    answer(tree, Ask { method: &method, headers: &fields }, resolve(tree, target))
+    answer(tree, Ask { method: &method, headers: &fields, by_kernel: false }, resolve(tree, target))
 }
 
 /// What the resource gives, without PHP: a script is answered by its path.
