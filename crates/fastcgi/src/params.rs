@@ -25,21 +25,12 @@ impl Params {
 
     /// Adds a pair. A name or a value of 2 GiB and more, which the format cannot tell, is cut to what it can.
     pub fn push(&mut self, name: &[u8], value: &[u8]) -> &mut Params {
-        self.push_parts(name, &[value])
-    }
-
-    /// Adds a pair whose value is given in parts, so that nobody has to join them first.
-    pub fn push_parts(&mut self, name: &[u8], value: &[&[u8]]) -> &mut Params {
-        let name = &name[..name.len().min(MAX_LEN)];
-        let mut left = MAX_LEN;
+        let (name, value) = (&name[..name.len().min(MAX_LEN)], &value[..value.len().min(MAX_LEN)]);
+        self.packed.reserve(8 + name.len() + value.len());
         write_len(&mut self.packed, name.len());
-        write_len(&mut self.packed, value.iter().map(|part| part.len()).sum::<usize>().min(MAX_LEN));
+        write_len(&mut self.packed, value.len());
         self.packed.extend_from_slice(name);
-        for part in value {
-            let part = &part[..part.len().min(left)];
-            left -= part.len();
-            self.packed.extend_from_slice(part);
-        }
+        self.packed.extend_from_slice(value);
         self
     }
 
@@ -128,8 +119,6 @@ mod tests {
         params.push(b"A", b"bc").push(b"L", &[b'x'; 128]);
         assert_eq!(&params.as_bytes()[..5], b"\x01\x02Abc");
         assert_eq!(&params.as_bytes()[5..11], b"\x01\x80\x00\x00\x80L");
-        let parts = Params::new().push_parts(b"A", &[b"b", b"", b"c"]).clone();
-        assert_eq!(parts.as_bytes(), b"\x01\x02Abc");
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub struct ResponseBody {
     state: State,
 }
 
+/// A whole body up to this length is copied out of the read buffer.
+const COPIED: usize = 4 << 10;
+
 enum State {
     Open(Exchange),
     /// Ended, with the script's exit status.
@@ -71,7 +74,8 @@ impl ResponseBody {
         let mut joined = BytesMut::new();
         loop {
             match exchange.buffered().ok()?? {
-                Event::Stdout(count) if count == len => whole = exchange.take(count),
+                // A short one is copied: a piece of the read buffer would keep the connection from using it again.
+                Event::Stdout(count) if count == len && len > COPIED => whole = exchange.take(count),
                 Event::Stdout(count) => {
                     joined.reserve(len - joined.len());
                     joined.extend_from_slice(&exchange.take(count));

@@ -32,8 +32,10 @@ pub(super) struct Connection {
     pub tail: Bytes,
     /// How much to ask for at the next read.
     want: usize,
+    /// Rings at `silent_at` or sooner: to move it with every request would cost more than to look again when it rings.
     timer: Pin<Box<Sleep>>,
-    armed: bool,
+    /// When the silence has lasted too long; `None`: it has not begun.
+    silent_at: Option<Instant>,
     /// A byte of the request in hand was written.
     pub wrote: bool,
     /// It has answered before, so it may have been closed since.
@@ -65,7 +67,7 @@ impl Connection {
                 tail: Bytes::new(),
                 want: FIRST_READ,
                 timer: Box::pin(sleep_until(deadline)),
-                armed: false,
+                silent_at: None,
                 wrote: false,
                 reused: false,
                 slot,
@@ -73,9 +75,13 @@ impl Connection {
         }
     }
 
-    /// Looks, without waiting, whether the other end is still there and silent.
+    /// Looks, without waiting, whether the other end is still there and silent. On a Unix socket the write itself tells,
+    /// with EPIPE and nothing written; on TCP it may succeed and be answered by a reset.
     pub fn is_alive(&self) -> bool {
         use rustix::net::{RecvFlags, recv};
+        if self.is_unix() {
+            return true;
+        }
         let mut byte = [0; 1];
         // Anything but "nothing yet" is end-of-file, a reset, or bytes that nobody asked for.
         matches!(
@@ -89,7 +95,7 @@ impl Connection {
         self.reused = true;
         self.out_at = 0;
         self.want = FIRST_READ;
-        self.armed = false;
+        self.silent_at = None;
         self.wrote = false;
         if self.out.capacity() > KEPT_OUT {
             self.out = Vec::new();
@@ -110,7 +116,7 @@ impl Connection {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.armed = false;
+            self.silent_at = None;
             self.wrote = true;
             let of_head = written.min(self.out.len() - self.out_at);
             self.out_at += of_head;
@@ -130,7 +136,7 @@ impl Connection {
         }
         let spare = self.input.capacity() - self.input.len();
         let count = ready!(self.stream.poll_read(cx, &mut self.input))?;
-        self.armed = false;
+        self.silent_at = None;
         self.acknowledge();
         if count == spare {
             self.want = (self.want * 2).min(MOST_READ);
@@ -145,11 +151,17 @@ impl Connection {
 
     /// Ready when nothing was read or written for that long, counted from the first call after it.
     pub fn poll_silence(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
-        if !self.armed {
-            self.armed = true;
-            self.timer.as_mut().reset(Instant::now() + limit);
+        let silent_at = *self.silent_at.get_or_insert_with(|| Instant::now() + limit);
+        loop {
+            if self.timer.deadline() > silent_at {
+                self.timer.as_mut().reset(silent_at);
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            if Instant::now() >= silent_at {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(silent_at);
         }
-        self.timer.as_mut().poll(cx)
     }
 
     /// Acknowledges at once what came. On TCP, PHP-FPM's kernel holds back its next small write until then (Nagle), and
