@@ -51,6 +51,7 @@ enum GatewayError {
 
 /// Runs the script for this request.
 pub async fn forward(visit: &Visit<'_>, pool: &Pool, script: Script, body: Incoming) -> Response<Body> {
+    let script = Arc::new(script);
     match run(visit, pool, &script, body).await {
         Ok(response) => response,
         Err(why) => failed(visit, &script, &why).await,
@@ -60,7 +61,7 @@ pub async fn forward(visit: &Visit<'_>, pool: &Pool, script: Script, body: Incom
 async fn run(
     visit: &Visit<'_>,
     pool: &Pool,
-    script: &Script,
+    script: &Arc<Script>,
     body: Incoming,
 ) -> Result<Response<Body>, GatewayError> {
     let limits = &visit.site.config.host.serve.limits;
@@ -121,11 +122,11 @@ fn params(visit: &Visit<'_>, pool: &Pool, script: &Script, content_length: Optio
 }
 
 /// Takes what the script writes for the log.
-fn log(visit: &Visit<'_>, script: &Script) -> client::Log {
-    let (site, pin, file) = (Arc::clone(visit.site), Arc::clone(visit.pin), script.file.clone());
+fn log(visit: &Visit<'_>, script: &Arc<Script>) -> client::Log {
+    let (site, pin, script) = (Arc::clone(visit.site), Arc::clone(visit.pin), Arc::clone(script));
     Box::new(move |text| {
         let text = String::from_utf8_lossy(text);
-        let about = file.strip_prefix(pin.path()).unwrap_or(&file).display();
+        let about = script.file.strip_prefix(pin.path()).unwrap_or(&script.file).display();
         site.log.warn(&site.name, format_args!("{} {about}: {}", pin.id(), text.trim_end()));
     })
 }
@@ -266,7 +267,7 @@ async fn send(
         Send::Path(path) => (Resource::sendfile(tree, &pool.paths.here(&path)), path),
         Send::Url(url) => {
             let decoded = percent_decoded(url.split(|byte| *byte == b'?').next().unwrap_or_default());
-            let places = [tree.docroot(), tree.root().to_owned(), visit.site.app.shared()];
+            let places = [tree.docroot().to_path_buf(), tree.root().to_owned(), visit.site.app.shared()];
             let at = |place: &std::path::PathBuf| {
                 let path = [place.as_os_str().as_encoded_bytes(), &decoded].concat();
                 Some(Resource::sendfile(tree, &path)).filter(|found| matches!(found, Resource::File(_)))

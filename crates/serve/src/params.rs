@@ -3,8 +3,7 @@
 //! Nothing is collected: each variable goes straight into the caller's sink, because this runs once per PHP request.
 
 use std::ffi::OsStr;
-use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -164,28 +163,43 @@ fn tell_request(request: &Facts<'_>, sink: &mut impl FnMut(&[u8], &[u8])) {
 }
 
 fn tell_ends(request: &Facts<'_>, scratch: &mut Vec<u8>, sink: &mut impl FnMut(&[u8], &[u8])) {
-    let mut show = |name: &[u8], value: &dyn std::fmt::Display| {
+    let mut address = |name: &[u8], address: IpAddr| {
         scratch.clear();
-        // Writing to a Vec does not fail.
-        if write!(scratch, "{value}").is_ok() {
-            sink(name, scratch);
-        }
+        put_address(address, scratch);
+        sink(name, scratch);
     };
-    match request.remote {
-        Some(remote) => {
-            // A client of a dual-stack socket is `::ffff:192.0.2.1`: applications compare with the plain form.
-            show(b"REMOTE_ADDR", &remote.ip().to_canonical());
-            show(b"REMOTE_PORT", &remote.port());
-        }
-        // As nginx says it; an empty or loopback address might be taken for a trusted one.
-        None => show(b"REMOTE_ADDR", &"unix:"),
+    // A client of a dual-stack socket is `::ffff:192.0.2.1`: applications compare with the plain form.
+    if let Some(remote) = request.remote {
+        address(b"REMOTE_ADDR", remote.ip().to_canonical());
     }
     if let Some(local) = request.local {
-        show(b"SERVER_ADDR", &local.ip().to_canonical());
+        address(b"SERVER_ADDR", local.ip().to_canonical());
     }
-    show(b"SERVER_PORT", &request.port);
+    let mut digits = itoa::Buffer::new();
+    match request.remote {
+        Some(remote) => sink(b"REMOTE_PORT", digits.format(remote.port()).as_bytes()),
+        // As nginx says it; an empty or loopback address might be taken for a trusted one.
+        None => sink(b"REMOTE_ADDR", b"unix:"),
+    }
+    sink(b"SERVER_PORT", digits.format(request.port).as_bytes());
     if let Some(length) = request.content_length {
-        show(b"CONTENT_LENGTH", &length);
+        sink(b"CONTENT_LENGTH", digits.format(length).as_bytes());
+    }
+}
+
+/// Appends an address. The usual kind goes without the formatting machinery, which costs a tenth of a request's parameters.
+fn put_address(address: IpAddr, out: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => {
+            let mut digits = itoa::Buffer::new();
+            for (at, octet) in address.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                out.extend_from_slice(digits.format(octet).as_bytes());
+            }
+        }
+        IpAddr::V6(address) => out.extend_from_slice(address.to_string().as_bytes()),
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Tree {
     shared: Option<Ground>,
     /// The docroot below the release, without links.
     docroot: Vec<u8>,
+    /// The same as a canonical path.
+    docroot_path: Arc<Path>,
     seal: Option<Manifest>,
     says: Arc<Says>,
     execute_shared: bool,
@@ -109,6 +111,7 @@ impl Tree {
             release,
             shared,
             docroot: Vec::new(),
+            docroot_path: Arc::from(Path::new("")),
             seal,
             says,
             execute_shared,
@@ -116,7 +119,10 @@ impl Tree {
             memory,
         };
         match tree.directory(docroot.as_os_str().as_bytes()) {
-            Ok(place) => tree.docroot = place.path,
+            Ok(place) => {
+                tree.docroot_path = tree.release.below(&place.path).into();
+                tree.docroot = place.path;
+            }
             Err(why) => {
                 let release = tree.release.path().to_owned();
                 return Err(TreeError::Docroot { docroot, release, why });
@@ -141,8 +147,8 @@ impl Tree {
     }
 
     /// The docroot's path: canonical, and of this release alone.
-    pub fn docroot(&self) -> PathBuf {
-        self.release.below(&self.docroot)
+    pub fn docroot(&self) -> &Arc<Path> {
+        &self.docroot_path
     }
 
     /// The release's canonical path.

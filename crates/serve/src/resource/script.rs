@@ -1,6 +1,7 @@
 //! Script: a program of the pinned release that a path names, with what follows in the path.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::resource::Nothing;
 use crate::resource::name::is_script;
@@ -20,7 +21,7 @@ pub struct Script {
     /// What follows in the URL path, decoded, with its leading slash (PATH_INFO); often empty.
     pub path_info: Vec<u8>,
     /// The docroot's canonical path (DOCUMENT_ROOT).
-    pub docroot: PathBuf,
+    pub docroot: Arc<Path>,
 }
 
 /// The file that a path leads to first, whatever its name, for CGI: `/cgi-bin/a/b` is `a` with PATH_INFO `/b` if `a`
@@ -40,7 +41,12 @@ pub fn program(tree: &Tree, path: &UrlPath<'_>, from: &[u8]) -> Result<Script, R
                     return Err(Refused::SharedScript);
                 }
                 let (name, path_info) = (bytes[..end].to_vec(), bytes[end..].to_vec());
-                return Ok(Script { name, file: tree.path_of(&place), path_info, docroot: tree.docroot() });
+                return Ok(Script {
+                    name,
+                    file: tree.path_of(&place),
+                    path_info,
+                    docroot: Arc::clone(tree.docroot()),
+                });
             }
         }
     }
@@ -81,5 +87,5 @@ pub(super) fn at(tree: &Tree, name: Vec<u8>, path_info: Vec<u8>, found: &Found) 
         return Err(Nothing::Refused(Refused::Source));
     }
     let file = tree.path_of(&found.place);
-    Ok(Script { name, file, path_info, docroot: tree.docroot() })
+    Ok(Script { name, file, path_info, docroot: Arc::clone(tree.docroot()) })
 }

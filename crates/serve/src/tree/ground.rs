@@ -76,6 +76,10 @@ impl Ground {
         if path.is_empty() {
             return self.path().to_owned();
         }
-        self.path().join(OsStr::from_bytes(path))
+        // Made in one go: this runs for every script.
+        let mut below = PathBuf::with_capacity(self.path().as_os_str().len() + 1 + path.len());
+        below.push(self.path());
+        below.push(OsStr::from_bytes(path));
+        below
     }
 }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use arrayvec::ArrayVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
@@ -207,13 +208,11 @@ impl Stream {
             None if slices.len() > 1
                 && slices.iter().map(|slice| slice.len()).sum::<usize>() <= GATHER_BYTES =>
             {
-                let mut gathered = [0u8; GATHER_BYTES];
-                let mut len = 0;
-                for slice in slices {
-                    gathered[len..len + slice.len()].copy_from_slice(slice);
-                    len += slice.len();
+                let mut gathered = ArrayVec::<u8, GATHER_BYTES>::new();
+                match slices.iter().all(|slice| gathered.try_extend_from_slice(slice).is_ok()) {
+                    true => Pin::new(&mut self.transport).poll_write(cx, &gathered),
+                    false => Pin::new(&mut self.transport).poll_write_vectored(cx, slices),
                 }
-                Pin::new(&mut self.transport).poll_write(cx, &gathered[..len])
             }
             None => Pin::new(&mut self.transport).poll_write_vectored(cx, slices),
             Some(0) => self.transport.poll_send_file(cx, &self.sender, slices[0].len()),
