@@ -1,24 +1,37 @@
-//! Client: one connection that asks, and times what it gets. It never retries, so nothing is hidden from the judge.
+//! Client: one HTTP/1.1 connection that asks, and times what it gets. It never retries, so nothing is hidden from the judge.
 
 use crate::clock::Clock;
+pub use crate::fault::Fault;
+use crate::fault::closed;
 use crate::page::Ask;
-use crate::target::{Socket, Target};
-use crate::wire::{self, Chunks, Framing, WireError};
-use std::io::{self, ErrorKind};
+use crate::patience::Patience;
+use crate::prepared::Prepared;
+use crate::stream::{Dialer, Protocol, Stream};
+use crate::target::Target;
+use crate::wire::{self, Chunks, Framing};
+use std::io;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
 
-/// One client: at most one open connection, one request at a time.
+/// One client: at most one open connection, one request at a time (see [`crate::pipeline`] for several).
 #[derive(Debug)]
 pub struct Client {
-    target: Target,
+    dialer: Dialer,
+    host: String,
     clock: Clock,
-    patience: Duration,
-    stream: Option<Stream>,
-    raw: Vec<u8>,
-    body: Vec<u8>,
+    limit: Duration,
+    patience: Patience,
+    connection: Connection,
     reconnects: u64,
+}
+
+/// The open connection, if any, and the answer that came over it last.
+#[derive(Debug, Default)]
+pub(crate) struct Connection {
+    pub(crate) stream: Option<Stream>,
+    /// What was read and not dropped yet: the answer's head, its body if that is not chunked, and what is behind it.
+    pub(crate) raw: Vec<u8>,
+    /// A chunked body, put together.
+    pub(crate) body: Vec<u8>,
 }
 
 /// One question and what came of it.
@@ -43,32 +56,12 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
 }
 
-/// Why there is no whole answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    /// No connection.
-    #[error("refused: {0}")]
-    Refused(io::Error),
-    /// The connection ended before the answer began.
-    #[error("unanswered: {0}")]
-    Unanswered(io::Error),
-    /// The connection ended within the answer.
-    #[error("cut short after {got} bytes: {why}")]
-    CutShort {
-        /// Bytes that had come.
-        got: usize,
-        /// How it ended.
-        why: io::Error,
-    },
-    /// The answer is not HTTP.
-    #[error("bad framing: {0}")]
-    Framing(#[from] WireError),
-    /// Bytes behind the end of the answer.
-    #[error("{0} bytes behind the end of the answer")]
-    Trailing(usize),
-    /// It took too long.
-    #[error("no whole answer within {0:?}")]
-    TooLong(Duration),
+/// Where an answer lies in what was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Whole {
+    pub(crate) head: wire::Head,
+    /// Bytes of `raw` that are this answer.
+    pub(crate) used: usize,
 }
 
 impl<'a> Answer<'a> {
@@ -87,8 +80,16 @@ impl<'a> Answer<'a> {
 impl Client {
     /// A client that is not connected yet.
     #[must_use]
-    pub fn new(target: Target, clock: Clock, patience: Duration) -> Self {
-        Self { target, clock, patience, stream: None, raw: Vec::new(), body: Vec::new(), reconnects: 0 }
+    pub fn new(target: Target, clock: Clock, limit: Duration) -> Self {
+        Self {
+            dialer: Dialer::new(&target, Protocol::Http1),
+            host: target.host,
+            clock,
+            limit,
+            patience: Patience::new(),
+            connection: Connection::default(),
+            reconnects: 0,
+        }
     }
 
     /// Kept connections that were found closed before anything was sent on them.
@@ -99,57 +100,107 @@ impl Client {
 
     /// Asks once. `keep`: the connection may be used again; else it says `Connection: close`.
     pub async fn ask(&mut self, ask: &Ask, keep: bool) -> Exchange<'_> {
-        if self.stream.as_ref().is_some_and(Stream::is_over) {
-            self.stream = None;
+        let prepared = Prepared::new(ask, &self.host);
+        let limit = self.limit;
+        self.ask_prepared(&prepared, keep, limit).await
+    }
+
+    /// The same with the request's bytes at hand, and a patience of its own.
+    pub async fn ask_prepared(&mut self, prepared: &Prepared, keep: bool, limit: Duration) -> Exchange<'_> {
+        if self.connection.drop_if_over().await {
             self.reconnects += 1;
         }
+        let (clock, patience) = (self.clock, &mut self.patience);
+        self.connection.ask(&self.dialer, clock, patience, prepared, keep, limit).await
+    }
+}
+
+impl Connection {
+    /// Asks one question and reads its answer, `limit` at most from now.
+    pub(crate) async fn ask(
+        &mut self,
+        dialer: &Dialer,
+        clock: Clock,
+        patience: &mut Patience,
+        prepared: &Prepared,
+        keep: bool,
+        limit: Duration,
+    ) -> Exchange<'_> {
         self.raw.clear();
-        self.body.clear();
-        let sent_ns = self.clock.now_ns();
-        let patience = self.patience;
-        let outcome = match tokio::time::timeout(patience, self.converse(ask, keep)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Fault::TooLong(patience)),
-        };
-        let done_ns = self.clock.now_ns();
-        if outcome.as_ref().is_ok_and(|head| head.closes) || outcome.is_err() || !keep {
+        let sent_ns = clock.now_ns();
+        let asking = self.converse(dialer, prepared, keep);
+        let outcome = patience.within(limit, asking).await.unwrap_or(Err(Fault::TooLong(limit)));
+        let done_ns = clock.now_ns();
+        if outcome.as_ref().is_ok_and(|whole| whole.head.closes) || outcome.is_err() || !keep {
             self.stream = None;
         }
-        let answer = outcome.map(|head| Answer {
-            status: head.status,
-            head: self.raw.get(..head.bytes).unwrap_or_default(),
-            body: match head.framing {
+        Exchange { sent_ns, done_ns, answer: outcome.map(|whole| self.answer(&whole)) }
+    }
+
+    /// Lets go of a kept connection that the other side has closed; says so.
+    pub(crate) async fn drop_if_over(&mut self) -> bool {
+        let over = match &mut self.stream {
+            Some(stream) => stream.is_over().await,
+            None => false,
+        };
+        if over {
+            self.stream = None;
+        }
+        over
+    }
+
+    /// The stream, new if need be. It is taken out, so that a conversation that is dropped midway leaves none behind.
+    pub(crate) async fn take(&mut self, dialer: &Dialer) -> Result<Stream, Fault> {
+        match self.stream.take() {
+            Some(stream) => Ok(stream),
+            None => dialer.connect().await.map_err(Fault::Refused),
+        }
+    }
+
+    async fn converse(&mut self, dialer: &Dialer, prepared: &Prepared, keep: bool) -> Result<Whole, Fault> {
+        let mut stream = self.take(dialer).await?;
+        let sent = send(&mut stream, prepared, keep).await;
+        // A server may answer and close without having read all (413): its answer counts, so read even so.
+        let whole = match (self.read_answer(&mut stream, prepared.is_head).await, sent) {
+            (Err(Fault::Unanswered(_)), Err(why)) => return Err(Fault::Unanswered(why)),
+            (whole, _) => whole?,
+        };
+        match self.raw.len() - whole.used {
+            0 => self.stream = Some(stream),
+            more => return Err(Fault::Trailing(more)),
+        }
+        Ok(whole)
+    }
+
+    /// Reads one whole answer into the buffers, and perhaps bytes behind it.
+    pub(crate) async fn read_answer(&mut self, stream: &mut Stream, is_head: bool) -> Result<Whole, Fault> {
+        self.body.clear();
+        let head = self.read_head(stream, is_head).await?;
+        let used = self.read_body(stream, &head).await?;
+        Ok(Whole { head, used })
+    }
+
+    /// The answer that was read last.
+    pub(crate) fn answer(&self, whole: &Whole) -> Answer<'_> {
+        let bytes = whole.head.bytes;
+        Answer {
+            status: whole.head.status,
+            head: self.raw.get(..bytes).unwrap_or_default(),
+            body: match whole.head.framing {
                 Framing::Chunked => &self.body,
                 Framing::Length(_) | Framing::UntilClose | Framing::Empty => {
-                    self.raw.get(head.bytes..).unwrap_or_default()
+                    self.raw.get(bytes..whole.used).unwrap_or_default()
                 }
             },
-        });
-        Exchange { sent_ns, done_ns, answer }
+        }
     }
 
-    async fn converse(&mut self, ask: &Ask, keep: bool) -> Result<wire::Head, Fault> {
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => Stream::connect(&self.target.socket).await.map_err(Fault::Refused)?,
-        };
-        let sent = send(&mut stream, ask, &self.target.host, keep).await;
-        // A server may answer and close without having read all (413): its answer counts, so read even so.
-        let head = match (self.read_head(&mut stream, ask).await, sent) {
-            (Err(Fault::Unanswered(_)), Err(why)) => return Err(Fault::Unanswered(why)),
-            (head, _) => head?,
-        };
-        self.read_body(&mut stream, &head).await?;
-        self.stream = Some(stream);
-        Ok(head)
-    }
-
-    async fn read_head(&mut self, stream: &mut Stream, ask: &Ask) -> Result<wire::Head, Fault> {
+    async fn read_head(&mut self, stream: &mut Stream, is_head: bool) -> Result<wire::Head, Fault> {
         loop {
-            match wire::head(&self.raw, ask.method == "HEAD")? {
+            match wire::head(&self.raw, is_head)? {
                 Some(head) if head.status < 200 => drop(self.raw.drain(..head.bytes)),
                 Some(head) => return Ok(head),
-                None => match stream.read(&mut self.raw).await {
+                None => match stream.read_more(&mut self.raw).await {
                     Ok(0) if self.raw.is_empty() => return Err(Fault::Unanswered(closed())),
                     Ok(0) => return Err(self.cut_short(closed())),
                     Ok(_) => {}
@@ -160,19 +211,20 @@ impl Client {
         }
     }
 
-    async fn read_body(&mut self, stream: &mut Stream, head: &wire::Head) -> Result<(), Fault> {
+    /// Reads to the end of the body; gives where in `raw` the answer ends.
+    async fn read_body(&mut self, stream: &mut Stream, head: &wire::Head) -> Result<usize, Fault> {
         match head.framing {
-            Framing::Empty => self.no_more_than(head.bytes),
+            Framing::Empty => Ok(head.bytes),
             Framing::Length(length) => {
                 let whole = head.bytes.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
                 while self.raw.len() < whole {
                     self.read_more(stream).await?;
                 }
-                self.no_more_than(whole)
+                Ok(whole)
             }
             Framing::UntilClose => loop {
-                match stream.read(&mut self.raw).await {
-                    Ok(0) => return Ok(()),
+                match stream.read_more(&mut self.raw).await {
+                    Ok(0) => return Ok(self.raw.len()),
                     Ok(_) => {}
                     Err(why) => return Err(self.cut_short(why)),
                 }
@@ -183,7 +235,7 @@ impl Client {
                 loop {
                     used += chunks.feed(self.raw.get(used..).unwrap_or_default(), &mut self.body)?;
                     if chunks.is_done() {
-                        return self.no_more_than(used);
+                        return Ok(used);
                     }
                     if used > head.bytes {
                         self.raw.drain(head.bytes..used);
@@ -196,17 +248,10 @@ impl Client {
     }
 
     async fn read_more(&mut self, stream: &mut Stream) -> Result<(), Fault> {
-        match stream.read(&mut self.raw).await {
+        match stream.read_more(&mut self.raw).await {
             Ok(0) => Err(self.cut_short(closed())),
             Ok(_) => Ok(()),
             Err(why) => Err(self.cut_short(why)),
-        }
-    }
-
-    fn no_more_than(&self, whole: usize) -> Result<(), Fault> {
-        match self.raw.len().checked_sub(whole) {
-            Some(0) | None => Ok(()),
-            Some(more) => Err(Fault::Trailing(more)),
         }
     }
 
@@ -215,89 +260,13 @@ impl Client {
     }
 }
 
-async fn send(stream: &mut Stream, ask: &Ask, host: &str, keep: bool) -> io::Result<()> {
-    let mut head = Vec::with_capacity(256);
-    let connection = if keep { "keep-alive" } else { "close" };
-    for part in [&ask.method, " ", &ask.path, " HTTP/1.1\r\nHost: ", host, "\r\nConnection: ", connection] {
-        head.extend_from_slice(part.as_bytes());
-    }
-    for (name, value) in &ask.headers {
-        for part in ["\r\n", name, ": ", value] {
-            head.extend_from_slice(part.as_bytes());
-        }
-    }
-    if !ask.upload.is_empty() || ask.method == "POST" {
-        let length: usize = ask.upload.iter().map(|piece| piece.bytes.len()).sum();
-        head.extend_from_slice(format!("\r\nContent-Length: {length}").as_bytes());
-    }
-    head.extend_from_slice(b"\r\n\r\n");
-    // A short body without a pause goes out with its head, as browsers send it.
-    let together = ask.upload.first().filter(|piece| piece.pause.is_zero() && piece.bytes.len() <= 16 * 1024);
-    if let Some(piece) = together {
-        head.extend_from_slice(&piece.bytes);
-    }
-    stream.write(&head).await?;
-    for piece in ask.upload.iter().skip(usize::from(together.is_some())) {
+async fn send(stream: &mut Stream, prepared: &Prepared, keep: bool) -> io::Result<()> {
+    stream.send(prepared.begin(keep)).await?;
+    for piece in prepared.pieces() {
         if !piece.pause.is_zero() {
             tokio::time::sleep(piece.pause).await;
         }
-        stream.write(&piece.bytes).await?;
+        stream.send(&piece.bytes).await?;
     }
     Ok(())
-}
-
-fn closed() -> io::Error {
-    io::Error::new(ErrorKind::UnexpectedEof, "the connection was closed")
-}
-
-#[derive(Debug)]
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Stream {
-    async fn connect(socket: &Socket) -> io::Result<Self> {
-        loop {
-            let tried = match socket {
-                Socket::Tcp(address) => TcpStream::connect(address).await.and_then(|stream| {
-                    stream.set_nodelay(true)?;
-                    Ok(Self::Tcp(stream))
-                }),
-                Socket::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
-            };
-            match tried {
-                // Our own ports or (Unix) the listener's backlog ran out: not an answer, so wait as a blocking client would.
-                Err(why) if matches!(why.kind(), ErrorKind::AddrNotAvailable | ErrorKind::WouldBlock) => {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-                tried => return tried,
-            }
-        }
-    }
-
-    /// Whether the other side has closed, or sent what nobody asked for.
-    fn is_over(&self) -> bool {
-        let mut byte = [0];
-        let tried = match self {
-            Self::Tcp(stream) => stream.try_read(&mut byte),
-            Self::Unix(stream) => stream.try_read(&mut byte),
-        };
-        !matches!(tried, Err(why) if why.kind() == ErrorKind::WouldBlock)
-    }
-
-    async fn read(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
-        into.reserve(16 * 1024);
-        match self {
-            Self::Tcp(stream) => stream.read_buf(into).await,
-            Self::Unix(stream) => stream.read_buf(into).await,
-        }
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.write_all(bytes).await,
-            Self::Unix(stream) => stream.write_all(bytes).await,
-        }
-    }
 }

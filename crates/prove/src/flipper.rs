@@ -1,10 +1,12 @@
 //! Flipper: who makes the next release live, and how the call is made. Judged from outside like the server itself.
 
+pub use crate::shell::Shell;
 use std::fmt;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// Makes a release live and says so by returning.
 pub enum Flipper {
@@ -14,6 +16,8 @@ pub enum Flipper {
     Link(Link),
     /// A program and its arguments, each `{release}` in them filled in; done when it exits with 0.
     Command(Vec<String>),
+    /// A line for the shell, with a limit to how long it may take; done when it exits with 0.
+    Shell(Shell),
     /// A function; its error ends the run.
     Call(Call),
 }
@@ -72,6 +76,16 @@ pub enum FlipError {
         /// The last of what it wrote to stderr.
         said: String,
     },
+    /// The program did not end in time, and was killed with all it had started.
+    #[error("{command} hung: it was ended after {after:?}, and said: {said}")]
+    Hung {
+        /// The line.
+        command: String,
+        /// How long it had.
+        after: Duration,
+        /// The last of what it wrote to stderr.
+        said: String,
+    },
     /// There is no program.
     #[error("the flip command is empty")]
     Empty,
@@ -113,6 +127,7 @@ impl Flipper {
                 })
             }
             Self::Command(words) => run(&words.iter().map(|word| fill(word, release)).collect::<Vec<_>>()),
+            Self::Shell(shell) => shell.run(release),
             Self::Call(call) => {
                 call(release).map_err(|why| FlipError::Call { release: release.to_owned(), why })
             }
@@ -183,6 +198,7 @@ impl fmt::Debug for Flipper {
             Self::Nobody => out.write_str("Nobody"),
             Self::Link(link) => link.fmt(out),
             Self::Command(words) => out.debug_tuple("Command").field(words).finish(),
+            Self::Shell(shell) => shell.fmt(out),
             Self::Call(_) => out.write_str("Call"),
         }
     }

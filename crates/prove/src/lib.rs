@@ -16,20 +16,31 @@
 //!
 //! - what to do: [`scenario`], [`page`] (one thing to ask and what each release answers), [`known`] (pages of a site that
 //!   cannot be changed), [`target`]
-//! - doing it: [`run`], [`load`], [`flipper`], [`client`] over [`wire`] (HTTP/1.1, strict), [`clock`], [`progress`]
+//! - may it be done: [`preflight`]
+//! - doing it: [`run`], [`load`] (workers, each a thread; closed or open loop), [`flipper`], [`clock`], [`progress`]
+//! - asking: [`client`] and [`pipeline`] over [`wire`] (HTTP/1.1, strict), [`http2`], over a [`stream`], perhaps [`tls`]
 //! - what was seen: [`evidence`] (one answer against its page), [`observations`], [`saved`] (in a file)
 //! - what it means: [`verdict`] (each response), [`sessions`] (each client), [`latency`], [`report`]
 //! - [`probe`]: an application whose every part names its release
 
+mod alarm;
+mod arrivals;
 pub mod client;
 pub mod clock;
+mod describe;
 pub mod evidence;
+pub mod fault;
 pub mod flipper;
+pub mod http2;
 pub mod known;
 pub mod latency;
 pub mod load;
 pub mod observations;
 pub mod page;
+pub mod patience;
+pub mod pipeline;
+pub mod preflight;
+pub mod prepared;
 pub mod probe;
 pub mod progress;
 pub mod report;
@@ -37,10 +48,14 @@ pub mod run;
 pub mod saved;
 pub mod scenario;
 pub mod sessions;
+mod shell;
+pub mod stream;
 pub mod target;
 mod timeline;
+pub mod tls;
 pub mod verdict;
 pub mod wire;
+mod worker;
 
 pub use flipper::Flipper;
 pub use observations::Observations;

@@ -40,19 +40,54 @@ pub struct Marks {
     pub after: String,
 }
 
-/// Closed-loop load: each connection asks, reads the whole answer, and asks again.
+/// The reads.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// How many ask at the same time.
+    /// How many connections ask at the same time; with [`Load::arrivals`] how many there are to begin with.
     pub connections: u32,
     /// How many of these use a new connection for each request; the others keep theirs.
     pub closing: u32,
+    /// What is spoken, and how many questions are under way on a connection.
+    pub speaking: Speaking,
+    /// `None`: a closed loop, each connection asks, reads the whole answer, and asks again. Else an open one.
+    pub arrivals: Option<Arriving>,
     /// End after so many answers, as soon as the flips are done too.
     pub requests: u64,
-    /// End after so long even so.
+    /// End after so long, as planned.
+    pub lasts: Option<Duration>,
+    /// End after so long even so; then it was cut short.
     pub at_most: Duration,
     /// An answer that takes longer has failed.
     pub patience: Duration,
+    /// On so many threads; `None`: as many as there are cores, four at most.
+    pub threads: Option<u32>,
+}
+
+/// What is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Speaking {
+    /// HTTP/1.1, one question at a time.
+    #[default]
+    Http1,
+    /// HTTP/1.1, up to `depth` questions sent at once; those with a body are asked alone.
+    Pipelined {
+        /// How many.
+        depth: u32,
+    },
+    /// HTTP/2 (over TLS by ALPN, else by prior knowledge), `streams` questions at a time.
+    Http2 {
+        /// How many.
+        streams: u32,
+    },
+}
+
+/// An open loop: requests arrive at a rate, whether the site keeps up or not.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Arriving {
+    /// So many each second.
+    pub per_second: f64,
+    /// Connections grow up to so many while arrivals wait in line.
+    pub connections_max: u32,
 }
 
 /// The writes.
@@ -71,7 +106,9 @@ pub struct Flips {
 pub enum Pace {
     /// So long after the one before it returned; zero is as fast as it goes.
     Every(Duration),
-    /// Evenly over the requests of the load.
+    /// One each such time, by the clock; one that is late is made at once.
+    Each(Duration),
+    /// Evenly over the load: over its time where it has one, else over its requests.
     Spread,
 }
 
@@ -91,9 +128,13 @@ impl Default for Load {
         Self {
             connections: 16,
             closing: 4,
+            speaking: Speaking::Http1,
+            arrivals: None,
             requests: 10_000,
+            lasts: None,
             at_most: Duration::from_secs(60),
             patience: Duration::from_secs(30),
+            threads: None,
         }
     }
 }

@@ -187,14 +187,19 @@ impl Chunks {
 
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
     let within = bytes.get(..HEAD_MAX).unwrap_or(bytes);
-    within.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
+    memchr::memmem::find(within, b"\r\n\r\n").map(|at| at + 4)
 }
 
 /// The lines of a head without their CRLF, the empty last one left out; a bare LF is an error.
 fn lines(head: &[u8]) -> impl Iterator<Item = Result<&[u8], WireError>> {
-    head.split_inclusive(|byte| *byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r\n").ok_or(WireError::HeaderLine))
-        .take_while(|line| !line.as_ref().is_ok_and(|line| line.is_empty()))
+    let mut begin = 0;
+    let ends = memchr::memchr_iter(b'\n', head).map(|at| at + 1);
+    ends.map(move |end| {
+        let line = head.get(begin..end).unwrap_or_default();
+        begin = end;
+        line.strip_suffix(b"\r\n").ok_or(WireError::HeaderLine)
+    })
+    .take_while(|line| !line.as_ref().is_ok_and(|line| line.is_empty()))
 }
 
 fn status_of(line: &[u8]) -> Option<(u8, u16)> {
@@ -207,7 +212,7 @@ fn status_of(line: &[u8]) -> Option<(u8, u16)> {
 }
 
 fn name_and_value(line: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
-    let colon = line.iter().position(|byte| *byte == b':').ok_or(WireError::HeaderLine)?;
+    let colon = memchr::memchr(b':', line).ok_or(WireError::HeaderLine)?;
     let (name, value) = (line.get(..colon), line.get(colon + 1..));
     match (name, value) {
         (Some(name), Some(value)) if !name.is_empty() && name.iter().all(u8::is_ascii_graphic) => {
