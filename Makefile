@@ -13,7 +13,7 @@ demo: ## DokuWiki under load, flipped 200 times, then left running   (ARGS=--onc
 	@scripts/setup demo
 	@demo/run $(ARGS)
 
-bench: ## nginx and cutover side by side on this machine   (ARGS='static-1k tls-1k': only those)
+bench: ## eight servers side by side on this machine   (ARGS="verdicts --peers caddy,cutover", ARGS=--save)
 	@scripts/setup bench
 	@bench/run $(ARGS)
 

@@ -1,0 +1,67 @@
+"""Prove: the probe application, and the verdict on a server that serves it while its releases flip."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+
+from process import Failed, pinned
+
+# So many that a server which remembers an old one is seen to fall behind; between two it would be right by chance.
+RELEASES = [f"r{number:02}" for number in range(1, 13)]
+
+
+class Probe:
+    """The probe application, in Cutover's layout; the docroot is the release itself."""
+
+    def __init__(self, root):
+        self.root = root
+        self.releases = RELEASES
+        self.link = os.path.join(root, "current")
+        done = subprocess.run([binary(), "scaffold", root, *RELEASES], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Failed(f"the probe application: {done.stderr}")
+        os.chmod(root, 0o755)
+        for release in RELEASES:
+            with open(os.path.join(root, "releases", release, "hello.php"), "w") as out:
+                out.write('<?php header("Content-Type: text/plain"); echo "hello\\n";\n')
+
+
+@dataclass
+class Flips:
+    """Who flips how often: `pace` for people, `every_ms` from the return of one flip to the call of the next."""
+
+    pace: str
+    every_ms: int
+    remove_then_link: bool = False
+
+
+@dataclass
+class Verdict:
+    requests: int
+    flips: int
+    failed: int
+    mixed: int
+    stale: int
+    worst_late_ns: int | None
+
+
+def binary():
+    """Built by bench/run; PROVE names another one."""
+    return os.environ["PROVE"]
+
+
+def judge(url, app, flips, seconds, cpus):
+    """Floods for so long and says what visitors would have seen."""
+    argv = [
+        binary(), "run", "--url", url, "--releases", ",".join(app.releases), "--link", app.link, "--json",
+        "--requests", "1000000000", "--flips", "1000000000", "--every-ms", str(flips.every_ms), "--at-most-s", str(seconds),
+        *(["--rm-then-ln"] if flips.remove_then_link else []),
+    ]
+    done = subprocess.run(pinned(cpus) + argv, capture_output=True, text=True, start_new_session=True)
+    try:
+        told = json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        raise Failed(f"prove {url}: {done.stdout[-500:]} {done.stderr[-1500:]}") from None
+    count = told["verdicts"]
+    return Verdict(told["requests"], told["flips"], count["failed"], count["mixed"], count["stale"], told["worst_late_ns"])
