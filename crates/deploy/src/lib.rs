@@ -1,0 +1,9 @@
+//! The trade that deploys: from a source to a release that is live, verified and pruned.
+//!
+//! The promise: before the flip every failure leaves the old release live; killed anywhere, the next command finishes
+//! or undoes what was begun.
+//!
+//! ```text
+//!   source ──> store ──> stage ──> seal ──> warm ──> flip ──> verify ──> prune
+//!                journal.jsonl: a line before and a line after each step, both synced
+//! ```

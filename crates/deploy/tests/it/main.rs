@@ -1,0 +1,1 @@
+//! Stories of deploys, on real directories, hooks and PHP-FPM.
