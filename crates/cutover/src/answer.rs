@@ -13,6 +13,8 @@ pub struct Answer {
     pub text: String,
     /// For programs.
     pub json: Value,
+    /// What it says is bad, though the command did what it should: exit code 1.
+    pub bad: bool,
 }
 
 /// What a command that failed says: what happened, what is still true, what to do next.
@@ -42,7 +44,7 @@ pub enum Exit {
 impl Answer {
     /// An answer in both forms.
     pub fn new(text: impl Into<String>, json: Value) -> Answer {
-        Answer { text: text.into(), json }
+        Answer { text: text.into(), json, bad: false }
     }
 }
 
@@ -76,8 +78,11 @@ impl Failure {
 /// Prints it and gives the exit code. Answers go to stdout; so do failures in JSON, because a program reads there.
 pub fn print(result: Result<Answer, Failure>, json: bool) -> ExitCode {
     let (code, printed) = match result {
-        Ok(answer) if json => (ExitCode::SUCCESS, line(std::io::stdout(), &answer.json.to_string())),
-        Ok(answer) => (ExitCode::SUCCESS, line(std::io::stdout(), &answer.text)),
+        Ok(answer) => {
+            let code = if answer.bad { ExitCode::from(Exit::Failed as u8) } else { ExitCode::SUCCESS };
+            let said = if json { answer.json.to_string() } else { answer.text };
+            (code, line(std::io::stdout(), &said))
+        }
         Err(failure) => {
             let Failure { exit, error, still, next } = failure;
             let printed = if json {

@@ -7,6 +7,7 @@ use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use release::ReleaseId;
 
 use crate::answer::{Failure, print};
+use crate::command::prove::flags::ProveFlags;
 
 /// Atomic deploys for web applications served from a document root: every request sees exactly one release.
 #[derive(Debug, Parser)]
@@ -141,6 +142,9 @@ pub enum Command {
         /// On or off
         state: OnOff,
     },
+    /// Flood a site while its releases flip, and judge what its visitors would have seen
+    #[command(after_help = PROVE_EXAMPLES)]
+    Prove(Box<ProveFlags>),
     /// Write completions for a shell
     #[command(after_help = "Example:\n  cutover completions bash > /etc/bash_completion.d/cutover")]
     Completions {
@@ -159,7 +163,7 @@ pub enum OnOff {
 }
 
 /// How long to wait for another command.
-#[derive(Debug, Clone, Copy, Group)]
+#[derive(Debug, Clone, Copy, Default, Group)]
 pub struct Lock {
     /// Wait so long if another command is at work; by default not at all
     #[arg(long, value_name = "DURATION", value_parser = config::value::parse_duration)]
@@ -172,6 +176,17 @@ impl Lock {
         self.wait.unwrap_or_default()
     }
 }
+
+const PROVE_EXAMPLES: &str = "Examples:
+  cutover prove --scaffold /tmp/probe          the probe application, to be served by the server under judgement
+  cutover prove http://127.0.0.1:8080 --link /tmp/probe/current --flips-per-second 1000
+  cutover prove http://127.0.0.1:8080 --flip 'ln -sfn releases/{release} /tmp/probe/current' --html report.html
+  cutover prove http://127.0.0.1:8080 --app /tmp/probe --arrivals 500 --for 1m --slow 1s --junit report.xml
+  cutover prove http://127.0.0.1 --header x-cutover-release --page / --releases r41,r42 --app /srv/shop
+  cutover prove --replay saved.jsonl --html report.html
+
+All times are of a monotonic clock: setting the system's clock changes no verdict.
+Exit codes: 0 the promise held, 1 it was broken or the run was cut short, 2 wrong usage, or a site that cannot be judged.";
 
 const EXAMPLES: &str = "Examples:
   cutover -C /srv/shop init

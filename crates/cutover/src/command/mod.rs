@@ -3,6 +3,7 @@
 mod completions;
 mod flip;
 mod init;
+pub mod prove;
 mod prune;
 mod releases;
 mod rollback;
@@ -39,6 +40,7 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
         Command::Reload => running::reload(&opened()?),
         Command::Upgrade { program } => running::upgrade(&opened()?, program),
         Command::Maintenance { state } => running::maintenance(&opened()?, state == OnOff::On),
+        Command::Prove(flags) => prove::run(&flags, globals.json),
         Command::Completions { shell } => completions::run(shell),
     }
 }
