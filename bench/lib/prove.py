@@ -64,4 +64,4 @@ def judge(url, app, flips, seconds, cpus):
     except (IndexError, ValueError):
         raise Failed(f"prove {url}: {done.stdout[-500:]} {done.stderr[-1500:]}") from None
     count = told["verdicts"]
-    return Verdict(told["requests"], told["flips"], count["failed"], count["mixed"], count["stale"], told["worst_late_ns"])
+    return Verdict(count["requests"], told["flips"]["count"], count["failed"], count["mixed"], count["stale"], told["worst_late_ns"])

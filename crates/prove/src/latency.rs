@@ -1,6 +1,6 @@
 //! Latency: how long answers took, and how long since the last flip: that is where a cold cache shows.
 
-use crate::observations::Observations;
+use crate::observations::{Observations, Response};
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
@@ -28,26 +28,32 @@ pub struct Spread(Histogram<u64>);
 
 const WINDOWS_MS: [u64; 4] = [10, 100, 1_000, 10_000];
 
+/// Each response with the nanoseconds from the return of the last flip to its sending; `None`: no flip was before it.
+pub(crate) fn since_last_flip(observations: &Observations) -> impl Iterator<Item = (&Response, Option<u64>)> {
+    let returned: Vec<u64> = observations.flips.iter().filter_map(|flip| flip.returned_ns).collect();
+    observations.responses.iter().map(move |response| {
+        let last = returned.partition_point(|at| *at <= response.sent_ns).checked_sub(1);
+        let since = last.and_then(|last| returned.get(last)).map(|at| response.sent_ns - at);
+        (response, since)
+    })
+}
+
 impl Latencies {
     /// Of everything observed, failures included.
     #[must_use]
     pub fn of(observations: &Observations) -> Self {
         let mut flips = Spread::new();
-        let mut returned: Vec<u64> = Vec::with_capacity(observations.flips.len());
         for flip in &observations.flips {
             if let Some(at) = flip.returned_ns {
                 flips.add(at - flip.called_ns.min(at));
-                returned.push(at);
             }
         }
         let limits = WINDOWS_MS.map(|ms| Some(Duration::from_millis(ms))).into_iter().chain([None]);
         let mut windows: Vec<_> = limits.map(|up_to| (Window { up_to }, Spread::new())).collect();
         let mut all = Spread::new();
-        for response in &observations.responses {
+        for (response, since) in since_last_flip(observations) {
             let took = response.took_ns();
             all.add(took);
-            let last = returned.partition_point(|at| *at <= response.sent_ns).checked_sub(1);
-            let since = last.and_then(|last| returned.get(last)).map(|at| response.sent_ns - at);
             let fits = |window: &Window| match (window.up_to, since) {
                 (None, _) => true,
                 (Some(_), None) => false,
@@ -110,7 +116,7 @@ fn histogram() -> Histogram<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observations::{Flip, Response, Seen};
+    use crate::observations::{Flip, Seen};
 
     #[test]
     fn answers_are_sorted_by_the_time_since_the_last_flip() {

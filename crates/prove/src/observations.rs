@@ -66,7 +66,7 @@ pub struct Response {
 }
 
 /// What one answer said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Seen {
     /// The whole answer of this release.
     Of(u32),

@@ -1,63 +1,119 @@
 //! The report for a terminal.
 
-use crate::latency::{Latencies, Spread};
-use crate::observations::{Observations, Seen};
-use crate::verdict::{Tally, Verdict, Verdicts};
+use super::examples;
+use super::summary::{Summary, grouped, since_flip};
+use crate::latency::Spread;
+use crate::observations::Observations;
+use crate::verdict::{Tally, Verdicts};
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-/// How many convictions are told one by one.
-const TOLD: usize = 8;
+/// How many convictions of each kind are told one by one.
+const TOLD: usize = 3;
 
-/// The whole report, several lines, each ended.
+/// The whole report, several lines, each ended. The last says whether the promise held.
 #[must_use]
 pub fn text(observations: &Observations, verdicts: &Verdicts) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail; should it ever, the report is shorter, the verdict unharmed.
-    write(&mut out, observations, verdicts).map_or_else(|_| String::from("(no report)\n"), |()| out)
+    write(&mut out, &Summary::of(observations, verdicts))
+        .map_or_else(|_| String::from("(no report)\n"), |()| out)
 }
 
-fn write(out: &mut String, observations: &Observations, verdicts: &Verdicts) -> fmt::Result {
-    let latencies = Latencies::of(observations);
-    let seconds = Duration::from_nanos(observations.took_ns).as_secs_f64();
-    let Tally { failed, mixed, stale, .. } = verdicts.total;
-    let (requests, flips) = (verdicts.total.all(), observations.flips.len());
-    let rate = if seconds > 0.0 { requests as f64 / seconds } else { 0.0 };
-    if let Some(why) = &observations.cut_short {
-        writeln!(out, "CUT SHORT: {why}; what follows is about the part that ran")?;
+fn write(out: &mut String, summary: &Summary<'_>) -> fmt::Result {
+    let Summary { observed, verdicts, .. } = summary;
+    for (what, value) in [("target", &observed.target), ("load", &observed.load), ("began", &observed.began)]
+    {
+        if !value.is_empty() {
+            writeln!(out, "{what:9} {value}")?;
+        }
     }
-    writeln!(out, "requests {requests} in {seconds:.1} s ({rate:.0}/s), flips {flips}")?;
-    writeln!(out, "failed {failed}, mixed {mixed}, stale {stale}")?;
-
-    let width = observations.pages.iter().map(|page| page.chars().count()).max().unwrap_or(0).max(4);
-    writeln!(out, "\n{:width$} {:>9} {:>7} {:>7} {:>7}", "page", "requests", "failed", "mixed", "stale")?;
-    for (page, tally) in observations.pages.iter().zip(&verdicts.by_page) {
-        let Tally { failed, mixed, stale, .. } = tally;
-        writeln!(out, "{page:width$} {:>9} {failed:>7} {mixed:>7} {stale:>7}", tally.all())?;
+    let Tally { ok, failed, mixed, stale, slow } = verdicts.total;
+    let requests = verdicts.total.all();
+    writeln!(
+        out,
+        "observed  {} requests in {:.1} s ({}/s) by {} clients, {} flips",
+        grouped(requests),
+        summary.seconds,
+        grouped(summary.rate as u64),
+        grouped(verdicts.sessions.clients),
+        grouped(observed.flips.len() as u64),
+    )?;
+    write!(
+        out,
+        "verdicts  {} ok, {} failed, {} mixed, {} stale",
+        grouped(ok),
+        grouped(failed),
+        grouped(mixed),
+        grouped(stale)
+    )?;
+    if let Some(late) = summary.latest_ns {
+        write!(out, " (by up to {})", short(Duration::from_nanos(late)))?;
     }
+    if let Some(over) = summary.slow_over() {
+        write!(out, ", {} slow (over {})", grouped(slow), short(over))?;
+    }
+    writeln!(out)?;
+    writeln!(out, "sessions  {}", sessions(summary))?;
 
-    writeln!(out, "\n{:22} {:>9} {:>9} {:>9} {:>9}", "times", "count", "p50", "p99", "max")?;
+    let width = observed.pages.iter().map(|page| page.chars().count()).max().unwrap_or(0).max(4);
+    writeln!(
+        out,
+        "\n{:width$} {:>10} {:>10} {:>8} {:>8} {:>8} {:>8}",
+        "page", "requests", "ok", "failed", "mixed", "stale", "slow"
+    )?;
+    for (page, tally) in observed.pages.iter().zip(&verdicts.by_page) {
+        let [all, ok, failed, mixed, stale, slow] =
+            [tally.all(), tally.ok, tally.failed, tally.mixed, tally.stale, tally.slow].map(grouped);
+        writeln!(out, "{page:width$} {all:>10} {ok:>10} {failed:>8} {mixed:>8} {stale:>8} {slow:>8}")?;
+    }
+    times(out, summary)?;
+    if observed.reconnects > 0 {
+        writeln!(out, "\n{} idle kept connections were closed by the server", grouped(observed.reconnects))?;
+    }
+    convictions(out, summary)?;
+    writeln!(out)?;
+    if let Some(why) = &observed.bottleneck {
+        writeln!(out, "the load itself was the limit: {why}; times are partly the prover's own")?;
+    }
+    if let Some(why) = &observed.cut_short {
+        writeln!(out, "CUT SHORT: {why}; all this is about the part that ran")?;
+    }
+    writeln!(out, "{}", summary.conclusion())
+}
+
+pub(super) fn sessions(summary: &Summary<'_>) -> String {
+    let sessions = &summary.verdicts.sessions;
+    match sessions.wronged {
+        0 => "no client saw a newer release and then an older one".to_owned(),
+        wronged => format!(
+            "{} of {} clients saw a newer release and then an older one, in {} answers",
+            grouped(wronged),
+            grouped(sessions.clients),
+            grouped(sessions.backwards.len() as u64)
+        ),
+    }
+}
+
+fn times(out: &mut String, summary: &Summary<'_>) -> fmt::Result {
+    let latencies = &summary.latencies;
+    writeln!(out, "\n{:26} {:>10} {:>9} {:>9} {:>9} {:>9}", "times", "count", "p50", "p99", "p99.9", "max")?;
     row(out, "answers", &latencies.all)?;
+    let mut before = None;
     for (window, spread) in &latencies.windows {
-        let name = match window.up_to {
-            Some(limit) => format!("  until {limit:?} of a flip"),
-            None => "  later, or no flip".to_owned(),
-        };
-        row(out, &name, spread)?;
+        row(out, &format!("  {}", since_flip(before, *window)), spread)?;
+        before = Some(*window);
     }
-    row(out, "flips", &latencies.flips)?;
-    if observations.reconnects > 0 {
-        writeln!(out, "\n{} idle kept connections were closed by the server", observations.reconnects)?;
-    }
-    convictions(out, observations, verdicts)
+    row(out, "flips", &latencies.flips)
 }
 
 fn row(out: &mut String, name: &str, spread: &Spread) -> fmt::Result {
     if spread.count() == 0 {
         return Ok(());
     }
-    let [p50, p99] = [50.0, 99.0].map(|percent| short(spread.percent(percent)));
-    writeln!(out, "{name:22} {:>9} {p50:>9} {p99:>9} {:>9}", spread.count(), short(spread.max()))
+    let [p50, p99, p999] = [50.0, 99.0, 99.9].map(|percent| short(spread.percent(percent)));
+    let (count, max) = (grouped(spread.count()), short(spread.max()));
+    writeln!(out, "{name:26} {count:>10} {p50:>9} {p99:>9} {p999:>9} {max:>9}")
 }
 
 /// A duration in at most eight characters.
@@ -72,37 +128,16 @@ pub fn short(time: Duration) -> String {
     }
 }
 
-fn convictions(out: &mut String, observations: &Observations, verdicts: &Verdicts) -> fmt::Result {
-    if verdicts.convicted.is_empty() {
-        return Ok(());
+fn convictions(out: &mut String, summary: &Summary<'_>) -> fmt::Result {
+    let convicted = summary.verdicts.convicted.len() as u64;
+    if convicted > 0 {
+        writeln!(out, "\nthe worst of {} that break the promise:", grouped(convicted))?;
     }
-    writeln!(out, "\nfirst of {} that are not ok:", verdicts.convicted.len())?;
-    for (at, verdict) in verdicts.convicted.iter().take(TOLD) {
-        let Some(response) = observations.responses.get(*at) else { continue };
-        let page = observations.pages.get(response.page as usize).map_or("?", String::as_str);
-        let sent_ms = response.sent_ns as f64 / 1e6;
-        let took = short(Duration::from_nanos(response.done_ns.saturating_sub(response.sent_ns)));
-        let what = match verdict {
-            Verdict::Ok => continue,
-            Verdict::Slow => "slow".to_owned(),
-            Verdict::Failed => "failed".to_owned(),
-            Verdict::Mixed => "mixed".to_owned(),
-            Verdict::Stale { late_ns: Some(late) } => {
-                format!("stale by {}", short(Duration::from_nanos(*late)))
-            }
-            Verdict::Stale { late_ns: None } => "not live yet".to_owned(),
-        };
-        let said = match &response.seen {
-            Seen::Of(release) => observations.release(*release).to_owned(),
-            Seen::AnyOf(any) => names(observations, any, " or "),
-            Seen::Parts(parts) => names(observations, parts, " and "),
-            Seen::Wrong(why) => why.to_string(),
-        };
-        writeln!(out, "  {page} sent at {sent_ms:.3} ms, took {took}: {what}: {said}")?;
+    for example in examples::worst(summary, TOLD) {
+        let sent_ms = example.response.sent_ns as f64 / 1e6;
+        let took = short(Duration::from_nanos(example.response.took_ns()));
+        writeln!(out, "  {}: {}: {}", example.page, example.verdict, example.said)?;
+        writeln!(out, "      sent at {sent_ms:.3} ms, {}; took {took}", example.when)?;
     }
     Ok(())
-}
-
-pub(super) fn names(observations: &Observations, numbers: &[u32], between: &str) -> String {
-    numbers.iter().map(|number| observations.release(*number)).collect::<Vec<_>>().join(between)
 }

@@ -137,6 +137,12 @@ proptest! {
         drop(again(&behind_a_header));
     }
 
+}
+
+proptest! {
+    // Four reports each are not cheap.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Damage that leaves most of a file as it was gets further than noise; what is still read is still judged.
     #[test]
     fn no_damage_makes_reading_judging_or_reporting_panic(
