@@ -70,6 +70,16 @@ fn nginx_with_document_root_is_convicted_within_10_s_of_mixing_releases() {
 }
 
 #[test]
+fn each_server_that_resolves_nothing_is_convicted_within_10_s_of_mixing_releases() {
+    for peer in [Peer::ApachePrefork, Peer::ApacheEvent, Peer::Lighttpd] {
+        println!("{peer:?}");
+        let stack = Stack::start(&ids(), peer);
+        let verdicts = judged(hunt(&stack, &["script", "slow script"], 20, 10));
+        assert!(verdicts.total.mixed + verdicts.total.stale > 0, "{peer:?}: {:?}", verdicts.total);
+    }
+}
+
+#[test]
 fn a_link_that_is_removed_and_made_again_is_convicted_within_10_s_of_failing_requests() {
     let stack = Stack::start(&ids(), Peer::NginxDocumentRoot);
     let mut scenario = hunt(&stack, &["small.txt"], 5, 10);
@@ -81,12 +91,15 @@ fn a_link_that_is_removed_and_made_again_is_convicted_within_10_s_of_failing_req
 
 /// `try_files` finds the script in one release, PHP looks for it in the next: "File not found".
 #[test]
-fn nginx_with_realpath_root_is_convicted_within_60_s_of_losing_a_script_of_every_other_release() {
-    let stack = Stack::start(&ids(), Peer::NginxRealpathRoot);
-    let mut scenario = hunt(&stack, &["sometimes.php"], 1, 60);
-    scenario.load.connections = 16;
-    let verdicts = judged(scenario);
-    assert!(verdicts.total.failed > 0, "{:?}", verdicts.total);
+fn each_server_that_pins_php_only_is_convicted_within_60_s_of_losing_a_script_of_every_other_release() {
+    for peer in [Peer::NginxRealpathRoot, Peer::Caddy] {
+        println!("{peer:?}");
+        let stack = Stack::start(&ids(), peer);
+        let mut scenario = hunt(&stack, &["sometimes.php"], 1, 60);
+        scenario.load.connections = 16;
+        let verdicts = judged(scenario);
+        assert!(verdicts.total.failed > 0, "{peer:?}: {:?}", verdicts.total);
+    }
 }
 
 #[test]
