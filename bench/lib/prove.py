@@ -18,7 +18,7 @@ class Probe:
         self.root = root
         self.releases = RELEASES
         self.link = os.path.join(root, "current")
-        done = subprocess.run([binary(), "scaffold", root, *RELEASES], capture_output=True, text=True)
+        done = subprocess.run(scaffold(root), capture_output=True, text=True)
         if done.returncode != 0:
             raise Failed(f"the probe application: {done.stderr}")
         os.chmod(root, 0o755)
@@ -29,10 +29,10 @@ class Probe:
 
 @dataclass
 class Flips:
-    """Who flips how often: `pace` for people, `every_ms` from the return of one flip to the call of the next."""
+    """How often the link is flipped and how: `pace` for people."""
 
     pace: str
-    every_ms: int
+    per_second: int
     remove_then_link: bool = False
 
 
@@ -46,22 +46,30 @@ class Verdict:
     worst_late_ns: int | None
 
 
-def binary():
-    """Built by bench/run; PROVE names another one."""
-    return os.environ["PROVE"]
-
-
 def judge(url, app, flips, seconds, cpus):
     """Floods for so long and says what visitors would have seen."""
-    argv = [
-        binary(), "run", "--url", url, "--releases", ",".join(app.releases), "--link", app.link, "--json",
-        "--requests", "1000000000", "--flips", "1000000000", "--every-ms", str(flips.every_ms), "--at-most-s", str(seconds),
-        *(["--rm-then-ln"] if flips.remove_then_link else []),
-    ]
-    done = subprocess.run(pinned(cpus) + argv, capture_output=True, text=True, start_new_session=True)
+    done = subprocess.run(pinned(cpus) + flood(url, app, flips, seconds), capture_output=True, text=True, start_new_session=True)
     try:
-        told = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
+        told = json.loads(done.stdout[done.stdout.index("{"):])
+    except ValueError:
         raise Failed(f"prove {url}: {done.stdout[-500:]} {done.stderr[-1500:]}") from None
     count = told["verdicts"]
+    if count["failed"] == count["requests"]:
+        raise Failed(f"prove {url}: nothing was answered well: {done.stderr[-1500:]}")
     return Verdict(count["requests"], told["flips"]["count"], count["failed"], count["mixed"], count["stale"], told["worst_late_ns"])
+
+
+def scaffold(root):
+    if "PROVE" in os.environ:
+        return [os.environ["PROVE"], "scaffold", root, *RELEASES]
+    return [os.environ["CUTOVER"], "prove", "--scaffold", root, "--releases", ",".join(RELEASES)]
+
+
+def flood(url, app, flips, seconds):
+    if "PROVE" in os.environ:
+        return [os.environ["PROVE"], "run", "--url", url, "--releases", ",".join(app.releases), "--link", app.link, "--json",
+                "--requests", "1000000000", "--flips", "1000000000", "--every-ms", str(1_000 // flips.per_second),
+                "--at-most-s", str(seconds), *(["--rm-then-ln"] if flips.remove_then_link else [])]
+    return [os.environ["CUTOVER"], "prove", url, "--releases", ",".join(app.releases), "--link", app.link, "--json",
+            "--flips-per-second", str(flips.per_second), "--for", f"{seconds}s", "--connections", "32", "--closing", "8",
+            *(["--manner", "remove-then-link"] if flips.remove_then_link else [])]

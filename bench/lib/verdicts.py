@@ -13,9 +13,9 @@ WORKERS = 2
 # A thousand flips per second show every race; one per second shows what is remembered too long.
 # The last is how `ln -sfn` of old coreutils and of BusyBox does it, and many a script: for a moment there is no link.
 SCENES = {
-    "1000/s": Flips("1,000 per second", 1),
-    "1/s": Flips("1 per second", 1_000),
-    "rm-ln": Flips("100 per second, the link removed and made again", 10, remove_then_link=True),
+    "1000/s": Flips("1,000 per second", 1_000),
+    "1/s": Flips("1 per second", 1),
+    "rm-ln": Flips("100 per second, the link removed and made again", 100, remove_then_link=True),
 }
 
 HEAD = ("| flips | peer | requests | flips made | failed | mixed | stale | worst lateness | verdict | again |\n"
