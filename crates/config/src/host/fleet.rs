@@ -1,5 +1,6 @@
-//! What a deploy needs beside the app itself: the source, the health probe, the hooks, the other hosts.
+//! What a deploy needs beside the app itself: the source, the health probe, the other hosts.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,17 +43,11 @@ pub struct Health {
     pub expect: u16,
     /// `timeout`, 10 s unless said otherwise.
     pub timeout: Duration,
-}
-
-/// `[hooks]`: shell commands around the flip.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hooks {
-    /// In the staged release's final path, before it is sealed.
-    pub after_stage: Vec<String>,
-    /// When the release is sealed and warm.
-    pub before_flip: Vec<String>,
-    /// When it is live and verified; a failure is reported, not flipped back.
-    pub after_flip: Vec<String>,
+    /// `attempts` before it counts as ill, a second apart; 3 unless said otherwise.
+    pub attempts: u32,
+    /// `url` of the live site, asked after the flip; `None`: `path` at the first socket of `serve.listen` on which
+    /// somebody answers, else through the pool.
+    pub url: Option<String>,
 }
 
 /// One `[[host]]`.
@@ -93,7 +88,7 @@ impl SourceTree {
 
 impl Health {
     pub(crate) fn read(section: &Section<'_>) -> Result<Health, ConfigError> {
-        let path = section.at("path").map(|at| at.read_as("a path: \"/up\"", health_path)).transpose()?;
+        let path = section.at("path").map(|at| at.read_as("a path: \"/up\"", request_path)).transpose()?;
         let expect = section.or("expect", 200)?;
         if let Some(at) = section.at("expect").filter(|_| !(100..=599).contains(&expect)) {
             return Err(at.wrong(&format!("{expect} is not a status"), "100 to 599"));
@@ -102,16 +97,11 @@ impl Health {
             path: path.unwrap_or_else(|| "/".into()),
             expect,
             timeout: section.get::<read::Duration>("timeout")?.map_or(Duration::from_secs(10), |span| span.0),
-        })
-    }
-}
-
-impl Hooks {
-    pub(crate) fn read(section: &Section<'_>) -> Result<Hooks, ConfigError> {
-        Ok(Hooks {
-            after_stage: section.list("after_stage")?,
-            before_flip: section.list("before_flip")?,
-            after_flip: section.list("after_flip")?,
+            attempts: section.get::<NonZeroU32>("attempts")?.map_or(3, NonZeroU32::get),
+            url: section
+                .at("url")
+                .map(|at| at.read_as("an address: \"https://shop.example.com/up\"", web_address))
+                .transpose()?,
         })
     }
 }
@@ -136,7 +126,15 @@ fn argument(text: &str) -> Result<String, String> {
     }
 }
 
-fn health_path(text: &str) -> Result<String, String> {
+fn web_address(text: &str) -> Result<String, String> {
+    let known = text.starts_with("https://") || text.starts_with("http://");
+    match known && text.chars().all(|c| c.is_ascii_graphic()) {
+        true => Ok(text.to_owned()),
+        false => Err("it is no http:// or https:// address".into()),
+    }
+}
+
+pub(super) fn request_path(text: &str) -> Result<String, String> {
     match text.starts_with('/') && text.chars().all(|c| c.is_ascii_graphic()) {
         true => Ok(text.to_owned()),
         false => Err("it must begin with `/` and be percent-encoded, as it is sent".into()),

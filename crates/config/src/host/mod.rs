@@ -2,15 +2,21 @@
 
 mod app;
 mod fleet;
+mod hooks;
+mod notify;
 mod php;
 mod serve;
+mod warm;
 
 use std::path::{Path, PathBuf};
 
 pub use app::{AppKeys, Layout, LinkMode};
-pub use fleet::{FleetHost, Health, Hooks, Origin, SourceTree};
+pub use fleet::{FleetHost, Health, Origin, SourceTree};
+pub use hooks::{HookCommand, Hooks, Moment};
+pub use notify::{Notice, NoticeFormat, Notify, Secret};
 pub use php::{Fpm, Php};
 pub use serve::{AccessLog, Cgi, ErrorLog, Forward, Level, Limits, Log, LogFormat, Serve, TlsPair};
+pub use warm::Warm;
 
 use crate::complaint::ConfigError;
 use crate::read::Section;
@@ -30,6 +36,10 @@ pub struct Host {
     pub serve: Serve,
     /// `[health]`; `None`: no probe.
     pub health: Option<Health>,
+    /// `[warm]`.
+    pub warm: Warm,
+    /// `[[notify]]`.
+    pub notify: Vec<Notify>,
     /// `[hooks]`.
     pub hooks: Hooks,
     /// `[[host]]`: the other ends of a fleet; empty: this machine.
@@ -46,6 +56,8 @@ impl Host {
             php: None,
             serve: Serve::default(),
             health: None,
+            warm: Warm::default(),
+            notify: Vec::new(),
             hooks: Hooks::default(),
             fleet: Vec::new(),
         }
@@ -63,6 +75,12 @@ impl Host {
             php: top.maybe_section("php")?.map(|section| Php::read(&section)).transpose()?,
             serve: Serve::read(&top.section("serve")?, base)?,
             health: top.maybe_section("health")?.map(|section| Health::read(&section)).transpose()?,
+            warm: Warm::read(&top.section("warm")?)?,
+            notify: top
+                .each("notify")?
+                .iter()
+                .map(|section| Notify::read(section, base))
+                .collect::<Result<_, _>>()?,
             hooks: Hooks::read(&top.section("hooks")?)?,
             fleet: top.each("host")?.iter().map(FleetHost::read).collect::<Result<_, _>>()?,
         })

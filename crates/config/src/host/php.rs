@@ -23,6 +23,8 @@ pub struct Php {
     pub execute_shared: bool,
     /// `exclusive`: the pool is ours alone, so connections may be kept; always true for the embedded pool.
     pub exclusive: bool,
+    /// `status`: the pool's `pm.status_path`, by which prune sees which releases workers run; `None`: not asked.
+    pub status: Option<String>,
     /// `user` of the embedded pool.
     pub user: Option<String>,
     /// `group` of the embedded pool.
@@ -87,6 +89,10 @@ impl Php {
             connections,
             execute_shared: section.or("execute_shared", false)?,
             exclusive: section.or("exclusive", false)? || embedded,
+            status: section
+                .at("status")
+                .map(|at| at.read_as("a path: \"/fpm-status\"", super::fleet::request_path))
+                .transpose()?,
             user: section.get("user")?,
             group: section.get("group")?,
             workers,

@@ -15,7 +15,7 @@ pub struct Table {
 
 /// All tables of the file.
 pub const TABLES: &[Table] = &[
-    one("", &[], &["app", "source", "php", "site", "serve", "health", "hooks", "host"]),
+    one("", &[], &["app", "source", "php", "site", "serve", "health", "warm", "hooks", "notify", "host"]),
     one(
         "app",
         &[
@@ -45,6 +45,7 @@ pub const TABLES: &[Table] = &[
             "connections",
             "execute_shared",
             "exclusive",
+            "status",
             "user",
             "group",
             "workers",
@@ -107,8 +108,30 @@ pub const TABLES: &[Table] = &[
     ),
     many("serve.forward", &["path", "to"]),
     one("serve.cgi", &["path", "dir", "timeout", "env", "processes"], &[]),
-    one("health", &["path", "expect", "timeout"], &[]),
-    one("hooks", &["after_stage", "before_flip", "after_flip"], &[]),
+    one("health", &["path", "expect", "timeout", "attempts", "url"], &[]),
+    one("warm", &["compile", "exclude", "requests"], &[]),
+    one(
+        "hooks",
+        &[
+            "before_build",
+            "after_build",
+            "before_stage",
+            "after_stage",
+            "before_warm",
+            "after_warm",
+            "before_flip",
+            "after_flip",
+            "before_verify",
+            "after_verify",
+            "before_prune",
+            "after_prune",
+            "on_failure",
+            "on_rollback",
+            "timeout",
+        ],
+        &[],
+    ),
+    many("notify", &["url", "url_env", "url_file", "format", "on"]),
     many("host", &["ssh"]),
 ];
 

@@ -81,6 +81,7 @@ fn every_key_is_really_read_so_a_wrong_type_under_it_is_refused_where_it_stands(
         ("serve.listen", "addr = '[::]:1'\n"),
         ("source", "git = 'a'\n"),
         ("host", "ssh = 'a'\n"),
+        ("notify", "url = 'http://a'\n"),
     ]);
     let mut tried = 0;
     for table in TABLES.iter().filter(|table| !table.name.is_empty()) {
@@ -88,7 +89,8 @@ fn every_key_is_really_read_so_a_wrong_type_under_it_is_refused_where_it_stands(
             let mut text =
                 if table.many { format!("[[{}]]\n", table.name) } else { format!("[{}]\n", table.name) };
             let others = needed.get(table.name).copied().unwrap_or_default();
-            let origin = table.name == "source" && ["dir", "archive"].contains(key);
+            let origin = table.name == "source" && ["dir", "archive"].contains(key)
+                || table.name == "notify" && ["url_env", "url_file"].contains(key);
             for line in others.lines().filter(|line| !line.starts_with(&format!("{key} =")) && !origin) {
                 text.push_str(&format!("{line}\n"));
             }
