@@ -20,12 +20,11 @@ use rustix::process::geteuid;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::body::Body;
-use crate::door::bare;
 use crate::fpm::account;
 use crate::gateway::intake::{Intake, IntakeError, Rules};
 use crate::gateway::said::Said;
 use crate::handle::Visit;
-use crate::params::{Facts, PathMap, ScriptFacts, cgi_variables};
+use crate::params::{PathMap, ScriptFacts, cgi_variables};
 use crate::resource::path::{UrlPath, encode};
 use crate::resource::{Script, script};
 use crate::tree::Tree;
@@ -155,22 +154,7 @@ impl Cgi {
         script: &Script,
         content_length: Option<u64>,
     ) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let request = visit.request;
-        let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let facts = Facts {
-            method: &request.method,
-            target: request.uri.path_and_query().map_or("/", |target| target.as_str()),
-            version: request.version,
-            headers: &request.headers,
-            authority: request.uri.authority().map(|authority| authority.as_str()),
-            remote: visit.client.remote,
-            local: visit.connection.ends.local,
-            port: visit.client.port,
-            https: visit.client.https,
-            server_name: if host.is_empty() { &visit.site.name } else { bare(host) },
-            user: visit.user.as_deref(),
-            content_length,
-        };
+        let facts = visit.facts(content_length);
         let script = ScriptFacts {
             file: &script.file,
             docroot: &script.docroot,

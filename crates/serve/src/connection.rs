@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use hyper::service::service_fn;
@@ -166,21 +166,8 @@ async fn serve_http1(stream: Stream, connection: Connection, vectored: bool) {
     if vectored {
         builder.writev(true);
     }
-    let mut http = pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
-    let mut closing = false;
-    loop {
-        tokio::select! {
-            biased;
-            // Whatever ended it: the client left, or was told what was wrong.
-            _ended = http.as_mut() => return,
-            () = activity.woken() => {
-                if activity.is_closing() && !closing {
-                    closing = true;
-                    http.as_mut().graceful_shutdown();
-                }
-            }
-        }
-    }
+    let http = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    run_to_end(http, &activity, |http| http.graceful_shutdown()).await;
 }
 
 async fn serve_http2(stream: Stream, connection: Connection) {
@@ -198,16 +185,22 @@ async fn serve_http2(stream: Stream, connection: Connection) {
         .max_concurrent_streams(128)
         .initial_stream_window_size(256 * 1024)
         .initial_connection_window_size(1024 * 1024);
-    let mut http = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let http = builder.serve_connection(TokioIo::new(stream), service);
+    run_to_end(http, &activity, |http| http.graceful_shutdown()).await;
+}
+
+/// Runs a connection until the client left, or was told what was wrong. `close`: it takes no further request.
+async fn run_to_end<C: Future>(connection: C, activity: &Activity, close: impl Fn(Pin<&mut C>)) {
+    let mut connection = pin!(connection);
     let mut closing = false;
     loop {
         tokio::select! {
             biased;
-            _ended = http.as_mut() => return,
+            _ended = connection.as_mut() => return,
             () = activity.woken() => {
                 if activity.is_closing() && !closing {
                     closing = true;
-                    http.as_mut().graceful_shutdown();
+                    close(connection.as_mut());
                 }
             }
         }

@@ -19,13 +19,12 @@ use http_body::Frame;
 use hyper::body::Incoming;
 
 use crate::body::{Body, BodyError};
-use crate::door::bare;
 use crate::file::{self, Ask};
 use crate::gateway::intake::{Intake, IntakeError, Rules};
 use crate::gateway::said::{Said, Send};
 use crate::handle::{Visit, with_page};
 use crate::log::with_reasons;
-use crate::params::{Facts, ScriptFacts, cgi_variables};
+use crate::params::{ScriptFacts, cgi_variables};
 use crate::pool::Pool;
 use crate::reply;
 use crate::resource::{Resource, Script};
@@ -89,22 +88,7 @@ async fn run(
 
 /// What the script is told about its request.
 fn params(visit: &Visit<'_>, pool: &Pool, script: &Script, content_length: Option<u64>) -> Params {
-    let request = visit.request;
-    let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let facts = Facts {
-        method: &request.method,
-        target: request.uri.path_and_query().map_or("/", |target| target.as_str()),
-        version: request.version,
-        headers: &request.headers,
-        authority: request.uri.authority().map(|authority| authority.as_str()),
-        remote: visit.client.remote,
-        local: visit.connection.ends.local,
-        port: visit.client.port,
-        https: visit.client.https,
-        server_name: host.map_or(&visit.site.name, bare),
-        user: visit.user.as_deref(),
-        content_length,
-    };
+    let facts = visit.facts(content_length);
     let script = ScriptFacts {
         file: &script.file,
         docroot: &script.docroot,

@@ -10,12 +10,13 @@ use hyper::body::Incoming;
 use crate::auth::{self, Access};
 use crate::body::Body;
 use crate::client::{Client, Ends};
-use crate::door::Door;
+use crate::door::{Door, bare};
 use crate::dressed::Pin;
 use crate::exchange::Exchange;
 use crate::file::{self, Ask};
 use crate::forward;
 use crate::gateway;
+use crate::params::Facts;
 use crate::reply;
 use crate::resource::path::UrlPath;
 use crate::resource::{Refused, Resource};
@@ -56,6 +57,28 @@ pub struct Visit<'a> {
     pub client: Client,
     /// Who logged in by basic auth.
     pub user: Option<String>,
+}
+
+impl<'a> Visit<'a> {
+    /// What a script is told about the request. `content_length`: the bytes of body it will be given, if any.
+    pub fn facts(&'a self, content_length: Option<u64>) -> Facts<'a> {
+        let request = self.request;
+        let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok()).map_or("", bare);
+        Facts {
+            method: &request.method,
+            target: request.uri.path_and_query().map_or("/", |target| target.as_str()),
+            version: request.version,
+            headers: &request.headers,
+            authority: request.uri.authority().map(|authority| authority.as_str()),
+            remote: self.client.remote,
+            local: self.connection.ends.local,
+            port: self.client.port,
+            https: self.client.https,
+            server_name: if host.is_empty() { &self.site.name } else { host },
+            user: self.user.as_deref(),
+            content_length,
+        }
+    }
 }
 
 /// Answers a request. The body of the response holds the pin.
@@ -153,7 +176,7 @@ fn host(parts: &Parts) -> Result<&str, &'static str> {
     let named = parts.headers.get(header::HOST).map(|value| value.to_str());
     match (parts.uri.authority(), named) {
         (Some(authority), Some(Ok(host))) if parts.version == Version::HTTP_2 => {
-            match crate::door::bare(authority.as_str()).eq_ignore_ascii_case(crate::door::bare(host)) {
+            match bare(authority.as_str()).eq_ignore_ascii_case(bare(host)) {
                 true => Ok(host),
                 false => Err("The request names two hosts."),
             }

@@ -1,6 +1,7 @@
 //! Transport: the socket under a connection, plain or TLS.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -36,26 +37,7 @@ impl Transport {
         sender: &Sender,
         most: usize,
     ) -> Poll<io::Result<usize>> {
-        loop {
-            let sent = match self {
-                Self::Tcp(socket) => {
-                    ready!(socket.poll_write_ready(cx))?;
-                    socket.try_io(Interest::WRITABLE, || sender.send(socket, most))
-                }
-                Self::Unix(socket) => {
-                    ready!(socket.poll_write_ready(cx))?;
-                    socket.try_io(Interest::WRITABLE, || sender.send(socket, most))
-                }
-                Self::Tls(_) | Self::TlsUnix(_) => {
-                    Err(io::Error::other("files are not sent by the kernel over TLS"))
-                }
-            };
-            match sent {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => return Poll::Ready(other),
-            }
-        }
+        self.poll_by_kernel(cx, |socket| sender.send(socket, most))
     }
 
     /// Writes what stands before a file: the kernel may wait for the file's first bytes.
@@ -64,20 +46,27 @@ impl Transport {
         cx: &mut Context<'_>,
         head: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let write = |fd: std::os::fd::BorrowedFd<'_>| {
+        self.poll_by_kernel(cx, |socket| {
             let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-            sendmsg(fd, head, &mut SendAncillaryBuffer::default(), flags).map_err(io::Error::from)
-        };
+            sendmsg(socket, head, &mut SendAncillaryBuffer::default(), flags).map_err(io::Error::from)
+        })
+    }
+
+    /// Does `send` as soon as the socket takes something.
+    fn poll_by_kernel(
+        &self,
+        cx: &mut Context<'_>,
+        send: impl Fn(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
         loop {
-            use std::os::fd::AsFd;
             let sent = match self {
                 Self::Tcp(socket) => {
                     ready!(socket.poll_write_ready(cx))?;
-                    socket.try_io(Interest::WRITABLE, || write(socket.as_fd()))
+                    socket.try_io(Interest::WRITABLE, || send(socket.as_fd()))
                 }
                 Self::Unix(socket) => {
                     ready!(socket.poll_write_ready(cx))?;
-                    socket.try_io(Interest::WRITABLE, || write(socket.as_fd()))
+                    socket.try_io(Interest::WRITABLE, || send(socket.as_fd()))
                 }
                 Self::Tls(_) | Self::TlsUnix(_) => {
                     Err(io::Error::other("files are not sent by the kernel over TLS"))
