@@ -3,6 +3,7 @@
 
 mod faults;
 mod peer;
+mod probe;
 mod runs;
 mod stack;
 mod stacks;
