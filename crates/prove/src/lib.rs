@@ -3,7 +3,8 @@
 //! A response is a read of one register, with the interval from the moment its request was sent to the moment its last
 //! byte arrived. A flip is a write of that register, with the interval from its call to its return. From nothing but
 //! these intervals and what the answers said, each response is *ok*, *failed* (no release would have answered so, or it
-//! was refused or cut short), *mixed* (parts of two releases) or *stale* (its release was live at no moment of it).
+//! was refused or cut short), *mixed* (parts of two releases) or *stale* (its release was live at no moment of it). And each
+//! client is judged: it may not see a newer release and then an older one. Slowness is counted, where a bound is given.
 //!
 //! ```text
 //!   Scenario ──> run ──> Observations ──> verdict::judge ──> Verdicts ──> report::text

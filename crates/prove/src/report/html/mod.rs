@@ -264,7 +264,7 @@ fn worst(summary: &Summary<'_>) -> String {
     }
     let row = |example: &examples::Example<'_>| {
         format!(
-            "<tr><th scope=\"row\">{}</th><td class=\"badtext\">{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"said\">{}</td></tr>\n",
+            "<tr><th scope=\"row\">{}</th><td class=\"badtext how\">{}</td><td class=\"when\">{}</td><td class=\"n\">{}</td><td class=\"said\">{}</td></tr>\n",
             escaped(example.page),
             example.verdict,
             escaped(&example.when),
