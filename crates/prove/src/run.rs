@@ -59,6 +59,10 @@ pub async fn run(mut scenario: Scenario) -> Result<Observations, RunError> {
     })
     .await??;
     raise_open_files();
+    if flips.count == u64::MAX {
+        // They go on as long as the load does, so the load does not wait for their end.
+        progress.end_flips();
+    }
 
     let began_ns = clock.now_ns();
     let mut workers = JoinSet::new();

@@ -10,6 +10,7 @@ mod at_a_glance;
 mod crashes;
 mod flips;
 mod packaging;
+mod prove;
 mod prunes;
 mod running;
 mod serve;
