@@ -5,6 +5,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 
+import cutover
 from process import Failed, pinned
 
 # So many that a server which remembers an old one is seen to fall behind; between two it would be right by chance.
@@ -52,24 +53,18 @@ def judge(url, app, flips, seconds, cpus):
     try:
         told = json.loads(done.stdout[done.stdout.index("{"):])
     except ValueError:
-        raise Failed(f"prove {url}: {done.stdout[-500:]} {done.stderr[-1500:]}") from None
+        raise Failed(f"cutover prove {url}: {done.stdout[-500:]} {done.stderr[-1500:]}") from None
     count = told["verdicts"]
     if count["failed"] == count["requests"]:
-        raise Failed(f"prove {url}: nothing was answered well: {done.stderr[-1500:]}")
+        raise Failed(f"cutover prove {url}: nothing was answered well: {done.stderr[-1500:]}")
     return Verdict(count["requests"], told["flips"]["count"], count["failed"], count["mixed"], count["stale"], told["worst_late_ns"])
 
 
 def scaffold(root):
-    if "PROVE" in os.environ:
-        return [os.environ["PROVE"], "scaffold", root, *RELEASES]
-    return [os.environ["CUTOVER"], "prove", "--scaffold", root, "--releases", ",".join(RELEASES)]
+    return [cutover.binary(), "prove", "--scaffold", root, "--releases", ",".join(RELEASES)]
 
 
 def flood(url, app, flips, seconds):
-    if "PROVE" in os.environ:
-        return [os.environ["PROVE"], "run", "--url", url, "--releases", ",".join(app.releases), "--link", app.link, "--json",
-                "--requests", "1000000000", "--flips", "1000000000", "--every-ms", str(1_000 // flips.per_second),
-                "--at-most-s", str(seconds), *(["--rm-then-ln"] if flips.remove_then_link else [])]
-    return [os.environ["CUTOVER"], "prove", url, "--releases", ",".join(app.releases), "--link", app.link, "--json",
+    return [cutover.binary(), "prove", url, "--releases", ",".join(app.releases), "--link", app.link, "--json",
             "--flips-per-second", str(flips.per_second), "--for", f"{seconds}s", "--connections", "32", "--closing", "8",
             *(["--manner", "remove-then-link"] if flips.remove_then_link else [])]
