@@ -120,6 +120,16 @@ impl App {
         self.run().join("fpm.sock")
     }
 
+    /// Blobs by content, and the index of what was staged last.
+    pub fn store(&self) -> PathBuf {
+        self.state().join("store")
+    }
+
+    /// Mirrors of git repositories.
+    pub fn mirrors(&self) -> PathBuf {
+        self.state().join("git")
+    }
+
     /// There while visitors are to get the maintenance page.
     pub fn maintenance(&self) -> PathBuf {
         self.state().join("maintenance")

@@ -20,7 +20,7 @@ pub use sealed::{Sealed, TreeId, find, sealed};
 pub(crate) use text::write;
 
 #[cfg(feature = "seal")]
-pub use crate::seal::{SealError, seal};
+pub use crate::seal::{Known, SealError, Seen, seal, seal_known};
 
 const VACANT: u32 = u32::MAX;
 

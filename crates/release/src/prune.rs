@@ -85,17 +85,7 @@ pub fn retire_under(lock: &DeployLock, id: &ReleaseId) -> Result<Retired, Retire
     let dir = live::canonical(&place).ok_or_else(|| RetireError::NoRelease { id: id.clone() })?;
     not_live(app, id, &dir, &held)?;
 
-    let trash = trash_for(app, id).map_err(RetireError::Unmoved)?;
-    let trash = match atomic::move_to(&dir, &trash) {
-        Ok(()) => trash,
-        // releases/ may be on another disk than .cutover/; then the trash is a hidden name beside the release.
-        Err(error) if error.why == Errno::XDEV => {
-            let beside = dir.with_file_name(format!(".cutover-trash-{}", trash_name(id)));
-            atomic::move_to(&dir, &beside).map_err(RetireError::Unmoved)?;
-            beside
-        }
-        Err(error) => return Err(RetireError::Unmoved(error)),
-    };
+    let trash = put_in_trash(app, id, &dir)?;
     if names(app, &dir) {
         atomic::move_to(&trash, &dir).map_err(RetireError::Unmoved)?;
         return Err(RetireError::Live { id: id.clone() });
@@ -110,6 +100,26 @@ impl Retired {
     pub fn delete(self) -> std::io::Result<()> {
         std::fs::remove_dir_all(&self.trash)
     }
+}
+
+/// Moves a tree that was never sealed, and that the link does not name, into the trash: what a killed command left.
+/// `None`: there is none. Whoever calls this holds the deploy lock.
+pub fn discard(app: &App, id: &ReleaseId) -> Result<Option<Retired>, RetireError> {
+    let dir = app.release(id);
+    if rustix::fs::lstat(&dir).is_err() {
+        return Ok(None);
+    }
+    let unread = |why| RetireError::Unreadable { path: app.manifest(id), why };
+    match rustix::fs::lstat(app.manifest(id)) {
+        Err(Errno::NOENT) => {}
+        Err(why) => return Err(unread(why)),
+        Ok(_) => return Err(unread(Errno::EXIST)),
+    }
+    if names(app, &dir) {
+        return Err(RetireError::Live { id: id.clone() });
+    }
+    let trash = put_in_trash(app, id, &dir)?;
+    Ok(Some(Retired { id: id.clone(), trash }))
 }
 
 /// Finishes what killed prunes began: moves back what the link names, deletes the rest of the trash. Gives how many
@@ -127,6 +137,21 @@ pub fn empty_trash(lock: &DeployLock) -> std::io::Result<usize> {
         deleted += 1;
     }
     Ok(deleted)
+}
+
+/// Renames it into the trash, and says where it is then.
+fn put_in_trash(app: &App, id: &ReleaseId, dir: &Path) -> Result<PathBuf, RetireError> {
+    let trash = trash_for(app, id).map_err(RetireError::Unmoved)?;
+    match atomic::move_to(dir, &trash) {
+        Ok(()) => Ok(trash),
+        // releases/ may be on another disk than .cutover/; then the trash is a hidden name beside the release.
+        Err(error) if error.why == Errno::XDEV => {
+            let beside = dir.with_file_name(format!(".cutover-trash-{}", trash_name(id)));
+            atomic::move_to(dir, &beside).map_err(RetireError::Unmoved)?;
+            Ok(beside)
+        }
+        Err(error) => Err(RetireError::Unmoved(error)),
+    }
 }
 
 /// Opens the release and takes the exclusive lock, without waiting.

@@ -35,6 +35,11 @@ pub enum SealError {
         /// What changed.
         path: PathBuf,
     },
+    /// Something wrote to a file that other releases share by hard links.
+    Damaged {
+        /// Which.
+        path: PathBuf,
+    },
     /// Directories are nested too deeply.
     TooDeep {
         /// Where.
@@ -51,14 +56,58 @@ pub enum SealError {
     Unwritten(AtomicError),
 }
 
+/// What the seal sees of a file before it reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The device it lies on.
+    pub dev: u64,
+    /// Its inode.
+    pub ino: u64,
+    /// Whether it has more than one name.
+    pub shared: bool,
+    /// The permission bits, without the type.
+    pub mode: u32,
+    /// Who owns it.
+    pub uid: u32,
+    /// Which group owns it.
+    pub gid: u32,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When it was last written, in nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// When anything about it last changed, in nanoseconds since 1970.
+    pub ctime_ns: i64,
+}
+
+/// What whoever made a release can say about a file in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Its content has this BLAKE3 hash: it need not be read.
+    Hash([u8; 32]),
+    /// Nothing: it is read.
+    Nothing,
+    /// It must not be sealed: other releases share it, and it is not what they hold.
+    Damaged,
+}
+
 /// Seals a release: hashes every file, syncs the tree, writes the manifest and renames it into place.
 ///
 /// Until the rename the release counts as unsealed. Sealing a sealed release writes its manifest anew.
 pub fn seal(app: &App, id: &ReleaseId) -> Result<Sealed, SealError> {
+    seal_known(app, id, &mut |_, _| Known::Nothing)
+}
+
+/// The same, but reads only the files about which `known` can say nothing. It is given each file's path below the
+/// release, and what stat(2) says now; it has to be sure.
+pub fn seal_known(
+    app: &App,
+    id: &ReleaseId,
+    known: &mut dyn FnMut(&[u8], &Seen) -> Known,
+) -> Result<Sealed, SealError> {
     let dir = find(app, id).ok_or_else(|| SealError::NoRelease { id: id.clone() })?;
     let root = open_dir(CWD, dir.as_os_str(), &dir)?;
     let tree = TreeId::of_dir(&root).map_err(unreadable(&dir))?;
-    let mut walk = Walk { root: &dir, entries: Vec::new(), buffer: vec![0; 128 * 1024] };
+    let mut walk = Walk { root: &dir, known, entries: Vec::new(), buffer: vec![0; 128 * 1024] };
     let stat = fstat(&root).map_err(unreadable(&dir))?;
     walk.entries.push((Vec::new(), Entry { kind: Kind::Dir, mode: permissions(&stat) }));
     walk.enter(&root, &mut Vec::new(), 0)?;
@@ -75,6 +124,7 @@ pub fn seal(app: &App, id: &ReleaseId) -> Result<Sealed, SealError> {
 
 struct Walk<'a> {
     root: &'a Path,
+    known: &'a mut dyn FnMut(&[u8], &Seen) -> Known,
     entries: Vec<(Vec<u8>, Entry)>,
     buffer: Vec<u8>,
 }
@@ -113,7 +163,14 @@ impl Walk<'_> {
         let full = self.full(path);
         let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(unreadable(&full))?;
         let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => self.hash(dir, name, &stat, &full)?,
+            FileType::RegularFile => {
+                let seen = Seen::of(&stat);
+                match (self.known)(path, &seen) {
+                    Known::Hash(hash) => Kind::File { hash, size: seen.size, mtime_ns: seen.mtime_ns },
+                    Known::Nothing => self.hash(dir, name, &stat, &full)?,
+                    Known::Damaged => return Err(SealError::Damaged { path: full }),
+                }
+            }
             FileType::Symlink => {
                 let target = readlinkat(dir, name, Vec::new()).map_err(unreadable(&full))?;
                 Kind::Link { target: target.into_bytes().into() }
@@ -163,6 +220,23 @@ impl Walk<'_> {
     }
 }
 
+impl Seen {
+    /// What stat(2) says.
+    pub fn of(stat: &Stat) -> Seen {
+        Seen {
+            dev: stat.st_dev,
+            ino: stat.st_ino,
+            shared: stat.st_nlink > 1,
+            mode: permissions(stat),
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            size: stat.st_size as u64,
+            mtime_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec as u32),
+            ctime_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec as u32),
+        }
+    }
+}
+
 /// What must not differ between the look at a file and the end of its reading.
 fn mark(stat: &Stat) -> (u64, u64, i64, i64, u64, i64, u64) {
     let (mtime_nsec, ctime_nsec) = (stat.st_mtime_nsec, stat.st_ctime_nsec);
@@ -202,6 +276,9 @@ impl fmt::Display for SealError {
                     "{} changed while it was being sealed: is something still building it?",
                     path.display()
                 )
+            }
+            SealError::Damaged { path } => {
+                write!(f, "{} is shared with other releases, and something wrote to it", path.display())
             }
             SealError::TooDeep { path } => write!(f, "{} is nested too deeply", path.display()),
             SealError::Unreadable { path, why } => write!(f, "cannot read {}: {why}", path.display()),

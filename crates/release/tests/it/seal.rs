@@ -132,3 +132,28 @@ fn five_thousand_files_are_sealed_and_loaded_quickly() {
     // Generous: this is a debug build on a shared machine with a slow disk.
     assert!(sealed.as_secs() < 20 && loaded.as_secs() < 2, "sealed {sealed:?}, loaded {loaded:?}");
 }
+
+#[test]
+fn what_is_known_of_a_file_is_sealed_unread_and_what_is_damaged_is_refused() {
+    let shop = Shop::with(&[]);
+    shop.build("r1");
+    let mut asked = Vec::new();
+    let sealed = manifest::seal_known(&shop.app, &id("r1"), &mut |path, seen| {
+        asked.push((path.to_vec(), seen.size));
+        if path == b"VERSION" { manifest::Known::Hash([7; 32]) } else { manifest::Known::Nothing }
+    });
+    let sealed = sealed.unwrap();
+    asked.sort();
+    assert_eq!(asked, [(b"VERSION".to_vec(), 2), (b"public/index.html".to_vec(), 2)]);
+    let manifest = manifest::load_at(&shop.app, sealed.id(), sealed.dir()).unwrap().unwrap();
+    let hash = |path: &[u8]| match &manifest.get(path).unwrap().kind {
+        manifest::Kind::File { hash, .. } => *hash,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(hash(b"VERSION"), [7; 32]);
+    assert_eq!(hash(b"public/index.html"), *blake3::hash(b"r1").as_bytes());
+    shop.build("r2");
+    let damaged = manifest::seal_known(&shop.app, &id("r2"), &mut |_, _| manifest::Known::Damaged);
+    assert!(matches!(damaged, Err(manifest::SealError::Damaged { .. })), "{damaged:?}");
+    assert!(matches!(manifest::sealed(&shop.app, &id("r2")), Err(manifest::ManifestError::Unsealed { .. })));
+}
