@@ -7,3 +7,9 @@
 //!   source ──> store ──> stage ──> seal ──> warm ──> flip ──> verify ──> prune
 //!                journal.jsonl: a line before and a line after each step, both synced
 //! ```
+//!
+//! - what is shared: [`store`] (blobs by content, an index of what was staged last)
+//! - a tree becomes a release: [`stage`]
+
+pub mod stage;
+pub mod store;

@@ -1,1 +1,9 @@
 //! Stories of deploys, on real directories, hooks and PHP-FPM.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests play the other tools, which rename and link as they like"
+)]
+
+mod stage;
+mod staging;
