@@ -4,6 +4,7 @@
 mod faults;
 mod peer;
 mod probe;
+mod protocols;
 mod runs;
 mod stack;
 mod stacks;

@@ -85,7 +85,7 @@ pub struct FlipFlags {
 pub enum Manner {
     /// A new one is renamed over it
     Rename,
-    /// It is removed and made again, as `ln -sfn` does
+    /// It is removed and made again, as `rm` and `ln -s` do: for a moment there is none
     RemoveThenLink,
 }
 
