@@ -41,7 +41,7 @@ pub struct Link {
 pub enum Manner {
     /// A new link is made beside it and renamed over it: `ln -s` and `mv -T`.
     Rename,
-    /// It is removed and made again, as `ln -sfn` does: for a moment there is none. To be convicted.
+    /// It is removed and made again, as `rm` and `ln -s` do, and the `ln -sfn` of BusyBox: for a moment there is none. To be convicted.
     RemoveThenLink,
 }
 

@@ -9,7 +9,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -48,7 +47,7 @@ impl Nginx {
                 .args(["-p", dir.path().to_str().unwrap(), "-e", "log", "-c", "conf"])
                 .stderr(Stdio::null())
                 .spawn()
-                .expect("install the package nginx-light");
+                .unwrap_or_else(|why| panic!("cannot run nginx ({why}): install the package nginx-light"));
             while child.try_wait().unwrap().is_none() {
                 if TcpStream::connect(("127.0.0.1", secure)).is_ok() {
                     return Self { dir, plain, secure, child };
@@ -123,7 +122,7 @@ fn a_server_that_closes_after_some_requests_fails_nobody_whatever_is_spoken() {
 #[test]
 fn a_certificate_that_nobody_trusts_is_told_before_anything_is_flooded() {
     let nginx = Nginx::start();
-    let stranger = PathBuf::from(nginx.dir.path().join("other.pem"));
+    let stranger = nginx.dir.path().join("other.pem");
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     fs::write(&stranger, other.cert.pem()).unwrap();
     let scenario = scenario(nginx.secure(&Trust::File(stranger)), Speaking::Http1);
