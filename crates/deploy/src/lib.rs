@@ -10,6 +10,9 @@
 //!
 //! - what is shared: [`store`] (blobs by content, an index of what was staged last)
 //! - a tree becomes a release: [`stage`]
+//! - before the first deploy: [`init`], [`preset`]
 
+pub mod init;
+pub mod preset;
 pub mod stage;
 pub mod store;

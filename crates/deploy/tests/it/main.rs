@@ -5,5 +5,6 @@
     reason = "tests play the other tools, which rename and link as they like"
 )]
 
+mod presets;
 mod stage;
 mod staging;
