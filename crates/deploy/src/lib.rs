@@ -8,11 +8,16 @@
 //!                journal.jsonl: a line before and a line after each step, both synced
 //! ```
 //!
+//! - before the first deploy: [`init`], [`preset`]
+//! - where a tree comes from: [`source`]
 //! - what is shared: [`store`] (blobs by content, an index of what was staged last)
 //! - a tree becomes a release: [`stage`]
-//! - before the first deploy: [`init`], [`preset`]
+//! - what a release is, afterwards: [`diff`], [`fsck`]
 
+pub mod diff;
+pub mod fsck;
 pub mod init;
 pub mod preset;
+pub mod source;
 pub mod stage;
 pub mod store;

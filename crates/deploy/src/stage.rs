@@ -12,11 +12,11 @@
 //! checkout of the same content shares its blobs.
 
 mod acl;
-mod create;
+pub(crate) mod create;
 pub mod exclude;
 mod grant;
 mod look;
-mod put;
+pub(crate) mod put;
 mod rules;
 mod seal;
 mod shared;

@@ -143,6 +143,15 @@ pub fn move_to(from: &Path, to: &Path) -> Result<(), AtomicError> {
     Ok(())
 }
 
+/// Renames `from` over `to`, both in this open directory, and syncs it.
+pub fn replace_within(dir: impl AsFd, from: &str, to: &[u8]) -> Result<(), Errno> {
+    use std::os::unix::ffi::OsStrExt;
+    effect();
+    rename(&dir, OsStr::new(from), Path::new(OsStr::from_bytes(to)))?;
+    effect();
+    fsync(dir)
+}
+
 /// Removes a file; fine if it is not there.
 pub fn remove(path: &Path) -> Result<(), AtomicError> {
     effect();

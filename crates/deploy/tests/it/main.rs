@@ -6,5 +6,6 @@
 )]
 
 mod presets;
+mod source;
 mod stage;
 mod staging;

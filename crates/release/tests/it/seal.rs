@@ -146,9 +146,9 @@ fn what_is_known_of_a_file_is_sealed_unread_and_what_is_damaged_is_refused() {
     asked.sort();
     assert_eq!(asked, [(b"VERSION".to_vec(), 2), (b"public/index.html".to_vec(), 2)]);
     let manifest = manifest::load_at(&shop.app, sealed.id(), sealed.dir()).unwrap().unwrap();
-    let hash = |path: &[u8]| match &manifest.get(path).unwrap().kind {
-        manifest::Kind::File { hash, .. } => *hash,
-        other => panic!("{other:?}"),
+    let hash = |path: &[u8]| {
+        let manifest::Kind::File { hash, .. } = manifest.get(path).unwrap().kind else { panic!("no file") };
+        hash
     };
     assert_eq!(hash(b"VERSION"), [7; 32]);
     assert_eq!(hash(b"public/index.html"), *blake3::hash(b"r1").as_bytes());
