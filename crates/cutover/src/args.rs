@@ -35,12 +35,17 @@ pub struct Globals {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write a commented cutover.toml
-    #[command(after_help = "Example:\n  cutover -C /srv/shop init")]
+    /// Look at the project and write a commented cutover.toml for it
+    #[command(
+        after_help = "Examples:\n  cutover init\n  cutover -C /srv/shop init --name shop\n\nKnown: Laravel, Statamic, Symfony, WordPress (Bedrock too), Drupal, Magento, MediaWiki, DokuWiki, CakePHP,\nCodeIgniter, Craft CMS, TYPO3, Joomla; Hugo, Jekyll, Vite; CGI, plain PHP, static files."
+    )]
     Init {
         /// The app's name; by default the directory's
         #[arg(long)]
         name: Option<String>,
+        /// Write it although there is one already
+        #[arg(long)]
+        force: bool,
     },
     /// Make a release live
     #[command(

@@ -1,27 +1,92 @@
-//! init: writes a commented cutover.toml, guessed from what lies there.
+//! init: looks at the project and writes a commented cutover.toml for it.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use config::Config;
+use deploy::init::{Guess, Place, Sure, guess, write};
 use serde_json::json;
 
 use crate::answer::{Answer, Failure};
 use crate::args::Globals;
 
-const TEMPLATE: &str = include_str!("init.toml");
-
-pub fn run(globals: &Globals, name: Option<String>) -> Result<Answer, Failure> {
+pub fn run(globals: &Globals, name: Option<String>, force: bool) -> Result<Answer, Failure> {
     let dir = globals.dir.as_deref().unwrap_or(Path::new("."));
     let file = globals.config.clone().unwrap_or_else(|| dir.join("cutover.toml"));
     let base = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let root = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
-    let text = fill(&root, name.as_deref());
+    let base = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
+    let guess = guess(&trees(&base)).ok_or_else(|| Failure::failed("the presets cannot be read"))?;
+    let place = place(&base, &guess, name);
+    let text = write(&guess, &place);
     // Whatever was guessed, what is written must be readable.
-    Config::parse(&text, &file).map_err(Failure::usage)?;
+    let config = Config::parse(&text, &file).map_err(Failure::usage)?;
+    put(&file, &text, force)?;
 
-    let written = OpenOptions::new().write(true).create_new(true).open(&file).and_then(|mut new| {
+    let root = config.host.app.root;
+    let next = if place.source.is_empty() {
+        let release = root.join("releases").join("NAME");
+        format!("put a release into {}, then cutover seal, cutover flip and cutover serve", release.display())
+    } else {
+        format!("read it, and correct app.root ({}), where the app is to run", root.display())
+    };
+    let docroot = match guess.docroot.as_str() {
+        "" => "the whole release is served".to_owned(),
+        docroot => format!("{docroot}/ is served"),
+    };
+    let told = format!("{}; {docroot}", guess.told());
+    let (by, also) = match &guess.sure {
+        Sure::Recognised { by } => (by.clone(), Vec::new()),
+        Sure::Doubtful { by, also } => (by.clone(), also.clone()),
+        Sure::Unknown => (Vec::new(), Vec::new()),
+    };
+    Ok(Answer::new(
+        format!("{told}\nwrote {}\nnext: {next}", file.display()),
+        json!({
+            "wrote": file,
+            "preset": guess.preset.name,
+            "sure": matches!(guess.sure, Sure::Recognised { .. }),
+            "by": by,
+            "also": also,
+            "docroot": guess.docroot,
+        }),
+    ))
+}
+
+/// Where the project may lie: the live release, the directory itself as a source tree, or a release that is there.
+fn trees(base: &Path) -> Vec<PathBuf> {
+    let mut trees = vec![base.join("current"), base.to_owned()];
+    let entries = std::fs::read_dir(base.join("releases")).into_iter().flatten().flatten();
+    let mut releases: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    releases.sort();
+    trees.extend(releases.into_iter().rev());
+    trees
+}
+
+fn place(base: &Path, guess: &Guess, name: Option<String>) -> Place {
+    let name = name.unwrap_or_else(|| Config::standard(base).host.app.name);
+    // In a source tree, releases must not lie in what they are made of.
+    let is_source = guess.tree.as_deref() == Some(base)
+        && !base.join("releases").is_dir()
+        && base.join("current").symlink_metadata().is_err();
+    if !is_source {
+        return Place { name, ..Place::default() };
+    }
+    let exclude: Vec<&str> =
+        [".git", "node_modules"].into_iter().filter(|path| base.join(path).exists()).collect();
+    let mut source = vec!["dir = \".\"".to_owned()];
+    if !exclude.is_empty() {
+        source.push(format!("exclude = {exclude:?}"));
+    }
+    let root = Path::new("/srv").join(&name);
+    Place { name, root: Some(root), source, ..Place::default() }
+}
+
+fn put(file: &Path, text: &str, force: bool) -> Result<(), Failure> {
+    if force {
+        return release::atomic::replace(file, text.as_bytes()).map_err(Failure::failed);
+    }
+    let written = OpenOptions::new().write(true).create_new(true).open(file).and_then(|mut new| {
         new.write_all(text.as_bytes())?;
         new.sync_all()
     });
@@ -31,46 +96,6 @@ pub fn run(globals: &Globals, name: Option<String>) -> Result<Answer, Failure> {
         }
         Failure::refused(format!("{} is there already", file.display()))
             .still("it was not touched")
-            .next("`cutover serve --check` says what it means")
-    })?;
-    let text = format!(
-        "wrote {}\nnext: put a release into {}, then cutover seal, cutover flip and cutover serve",
-        file.display(),
-        root.join("releases").join("NAME").display(),
-    );
-    Ok(Answer::new(text, json!({ "wrote": file })))
-}
-
-/// The template with the app's name, docroot and front controller put in.
-fn fill(root: &Path, name: Option<&str>) -> String {
-    let standard = Config::standard(root);
-    let name = name.unwrap_or(&standard.host.app.name);
-    // The live release if there is one already, else a source tree in which init was run.
-    let trees = [root.join("current"), root.to_owned()];
-    let has = |path: &str| trees.iter().any(|tree| tree.join(path).exists());
-    let docroot =
-        ["public", "web", "htdocs", "html", "dist"].into_iter().find(|docroot| has(docroot)).unwrap_or("");
-    let front = if docroot.is_empty() { "index.php".into() } else { format!("{docroot}/index.php") };
-    let php = if has(&front) { "" } else { "# " };
-    let quoted = |text: &str| format!("{text:?}");
-    TEMPLATE.replace("{name}", &quoted(name)).replace("{docroot}", &quoted(docroot)).replace("{php}", php)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_template_is_read_as_it_is_and_with_every_comment_that_holds_a_key_taken_off() {
-        let file = Path::new("/srv/shop/cutover.toml");
-        let text = fill(Path::new("/srv/shop"), None);
-        assert_eq!(Config::parse(&text, file).unwrap().host.app.name, "shop");
-        let bare: Vec<&str> = text.lines().map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
-        let keys: Vec<&str> = bare
-            .into_iter()
-            .filter(|line| line.contains(" = ") || line.starts_with('[') || line.is_empty())
-            .collect();
-        Config::parse(&keys.join("\n"), file).unwrap_or_else(|error| panic!("{error}"));
-        assert!(keys.len() > 20);
-    }
+            .next("`cutover serve --check` says what it means; --force writes it anew")
+    })
 }

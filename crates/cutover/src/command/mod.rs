@@ -27,7 +27,7 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
     }
     let opened = || Opened::find(&globals);
     match command {
-        Command::Init { name } => init::run(&globals, name),
+        Command::Init { name, force } => init::run(&globals, name, force),
         Command::Flip { release, force, lock } => flip::run(&opened()?, &release, force, lock),
         Command::Rollback { release, force, keep_good, lock } => {
             rollback::run(&opened()?, release, force, keep_good, lock)

@@ -78,6 +78,7 @@ fn init_writes_a_file_that_can_be_read_and_never_over_another() {
     std::fs::create_dir(shop.path("public")).unwrap();
     std::fs::write(shop.path("public/index.php"), "").unwrap();
     assert_snapshot!(shop.ok(&["init", "--name", "shop"]), @"
+    this looks like plain PHP: public/index.php; public/ is served
     wrote /srv/shop/cutover.toml
     next: put a release into /srv/shop/releases/NAME, then cutover seal, cutover flip and cutover serve
     ");
@@ -89,8 +90,9 @@ fn init_writes_a_file_that_can_be_read_and_never_over_another() {
     assert_snapshot!(shop.fails(3, &["init"]), @"
     cutover: /srv/shop/cutover.toml is there already
       still: it was not touched
-      next: `cutover serve --check` says what it means
+      next: `cutover serve --check` says what it means; --force writes it anew
     ");
+    assert!(shop.ok(&["init", "--force"]).contains("wrote"));
     assert!(shop.fails(2, &["init", "--config", "x.toml"]).contains("cannot be used together"));
     std::fs::remove_file(shop.path("cutover.toml")).unwrap();
     assert!(shop.fails(2, &["init", "--name", "a b"]).contains("app.name"));
