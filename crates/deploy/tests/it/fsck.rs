@@ -55,7 +55,13 @@ fn what_is_damaged_in_a_release_is_made_again_from_what_others_have() {
     fs::write(r1.join("extra"), "x").unwrap();
     let wrong: Vec<(PathBuf, Wrong)> =
         look(&yard).findings.into_iter().map(|finding| (finding.path, finding.wrong)).collect();
-    let wanted = [("a", Wrong::Content), ("d", Wrong::Missing), ("d/b", Wrong::Missing), ("link", Wrong::Missing), ("extra", Wrong::Extra)];
+    let wanted = [
+        ("a", Wrong::Content),
+        ("d", Wrong::Missing),
+        ("d/b", Wrong::Missing),
+        ("link", Wrong::Missing),
+        ("extra", Wrong::Extra),
+    ];
     assert_eq!(wrong, wanted.map(|(path, wrong)| (path.into(), wrong)));
     let report = mend(&yard);
     assert_eq!(report.still_wrong().count(), 0, "{:?}", report.findings);
@@ -74,8 +80,12 @@ fn a_damaged_blob_goes_and_what_only_it_had_is_told_as_lost() {
     fs::write(yard.release("r1").join("a"), "CONTENT of a").unwrap();
     fs::File::options().write(true).open(yard.release("r1").join("a")).unwrap().set_modified(time).unwrap();
     let report = mend(&yard);
-    let told: Vec<_> = report.findings.iter().map(|finding| (finding.release.clone(), finding.outcome.clone())).collect();
-    assert_eq!(told, [(None, Outcome::Mended), (Some(id("r1")), Outcome::Lost), (Some(id("r2")), Outcome::Lost)]);
+    let told: Vec<_> =
+        report.findings.iter().map(|finding| (finding.release.clone(), finding.outcome.clone())).collect();
+    assert_eq!(
+        told,
+        [(None, Outcome::Mended), (Some(id("r1")), Outcome::Lost), (Some(id("r2")), Outcome::Lost)]
+    );
     // The next deploy has it again, and then the others can be mended.
     yard.make("r3");
     assert_eq!(fs::read_to_string(yard.release("r3").join("a")).unwrap(), "content of a");
@@ -108,7 +118,9 @@ fn two_releases_are_told_apart_by_their_manifests() {
     let load = |name| manifest::load_at(&yard.app, &id(name), &yard.release(name)).unwrap().unwrap();
     let diff = diff(&load("r1"), &load("r2"));
     let told = |list: &[deploy::diff::Change]| {
-        list.iter().map(|change| (change.path.display().to_string(), change.before, change.after, change.what)).collect::<Vec<_>>()
+        list.iter()
+            .map(|change| (change.path.display().to_string(), change.before, change.after, change.what))
+            .collect::<Vec<_>>()
     };
     assert_eq!(told(&diff.added), [("e/new".into(), None, Some(1), What::Presence)]);
     assert_eq!(

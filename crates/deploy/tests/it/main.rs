@@ -5,7 +5,10 @@
     reason = "tests play the other tools, which rename and link as they like"
 )]
 
+mod fsck;
 mod presets;
 mod source;
 mod stage;
+mod stage_crash;
+mod stage_faults;
 mod staging;

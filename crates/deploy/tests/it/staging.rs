@@ -15,7 +15,8 @@ use release::{App, ReleaseId};
 pub struct Yard {
     pub app: App,
     pub rules: Rules,
-    temp: tempfile::TempDir,
+    root: PathBuf,
+    _temp: Option<tempfile::TempDir>,
 }
 
 pub fn id(name: &str) -> ReleaseId {
@@ -25,18 +26,33 @@ pub fn id(name: &str) -> ReleaseId {
 impl Yard {
     /// An app without releases, and an empty source beside it. Unchanged files are hard-linked.
     pub fn new() -> Yard {
-        Yard::on(tempfile::tempdir().unwrap())
-    }
-
-    pub fn on(temp: tempfile::TempDir) -> Yard {
+        let temp = tempfile::tempdir().unwrap();
         fs::create_dir(temp.path().join("source")).unwrap();
         fs::create_dir_all(temp.path().join("shop/releases")).unwrap();
-        let app = App::new(&temp.path().join("shop"), Path::new("current"), &[]).unwrap();
-        Yard { app, rules: Rules { link_mode: LinkMode::Hardlink, ..Rules::plain() }, temp }
+        let yard = Yard::at(temp.path());
+        Yard { _temp: Some(temp), ..yard }
+    }
+
+    /// One that another process made, with the shared places of [`Yard::shared`].
+    pub fn at(root: &Path) -> Yard {
+        let app = App::new(&root.join("shop"), Path::new("current"), &[]).unwrap();
+        let rules = Rules { link_mode: LinkMode::Hardlink, ..Rules::plain() };
+        Yard { app, rules, root: root.to_owned(), _temp: None }
+    }
+
+    /// Shares a directory and a file, and lets one place be written to.
+    pub fn shared(&mut self) {
+        self.rules.shared_dirs = vec!["shared".into()];
+        self.rules.shared_files = vec![".env".into()];
+        self.rules.writable = vec!["cache".into()];
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     pub fn source(&self) -> PathBuf {
-        self.temp.path().join("source")
+        self.root.join("source")
     }
 
     pub fn release(&self, name: &str) -> PathBuf {
