@@ -100,6 +100,32 @@ pub enum Command {
         #[arg(long)]
         again: bool,
     },
+    /// Say in which files, and in which commits, two sealed releases differ
+    #[command(
+        after_help = "Examples:\n  cutover diff r41 r42\n  cutover diff r41 r42 --json | jq -r '.changed[].path'\n\n+ only in the second, ~ in both but different, - only in the first, * a commit of the second."
+    )]
+    Diff {
+        /// The first release
+        #[arg(value_parser = ReleaseId::parse)]
+        first: ReleaseId,
+        /// The second release
+        #[arg(value_parser = ReleaseId::parse)]
+        second: ReleaseId,
+    },
+    /// Read every blob and every sealed release, and say what is not as it was sealed
+    #[command(
+        after_help = "Examples:\n  cutover fsck\n  cutover fsck r42 --repair\n\nWhat is missing or damaged is made again from any other file that has its content; what nothing has any more is\ntold. Exits with 1 if anything is still wrong."
+    )]
+    Fsck {
+        /// Only these releases; by default all that are sealed
+        #[arg(value_parser = ReleaseId::parse)]
+        releases: Vec<ReleaseId>,
+        /// Mend what can be mended
+        #[arg(long)]
+        repair: bool,
+        #[command(flatten)]
+        lock: Lock,
+    },
     /// Delete releases that are neither needed nor in use
     #[command(
         after_help = "Examples:\n  cutover prune --dry-run\n  cutover prune --keep 3\n\nNever deleted: the live release, the one that `rollback` would go to, those that a process holds, and those that\nwere live within app.keep_for. What was never sealed and never live is left alone: it may be in the making."

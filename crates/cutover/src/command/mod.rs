@@ -1,7 +1,9 @@
 //! One file per command.
 
 mod completions;
+mod diff;
 mod flip;
+mod fsck;
 mod init;
 pub mod prove;
 mod prune;
@@ -35,6 +37,8 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
         Command::Releases => releases::run(&opened()?),
         Command::Status => status::run(&opened()?),
         Command::Seal { release, again } => seal::run(&opened()?, &release, again),
+        Command::Diff { first, second } => diff::run(&opened()?, &first, &second),
+        Command::Fsck { releases, repair, lock } => fsck::run(&opened()?, &releases, repair, lock.wait()),
         Command::Prune { keep, dry_run, lock } => prune::run(&opened()?, keep, dry_run, lock),
         Command::Serve { apps, check } => serve::run(&globals, apps, check),
         Command::Reload => running::reload(&opened()?),

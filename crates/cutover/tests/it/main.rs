@@ -9,6 +9,7 @@ mod arrows;
 mod at_a_glance;
 mod crashes;
 mod flips;
+mod fsck;
 mod packaging;
 mod prove;
 mod prunes;

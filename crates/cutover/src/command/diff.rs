@@ -1,0 +1,96 @@
+//! diff: the files, and where they are known the commits, in which two releases differ.
+
+use config::host::Origin;
+use deploy::diff::{self, Change, What};
+use deploy::source::{self, Commit};
+use release::ReleaseId;
+use release::manifest::{self, Manifest, ManifestError};
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, Failure};
+use crate::opened::Opened;
+
+pub fn run(opened: &Opened, first: &ReleaseId, second: &ReleaseId) -> Result<Answer, Failure> {
+    let diff = diff::diff(&load(opened, first)?, &load(opened, second)?);
+    let commits = between(opened, first, second);
+    let mut lines: Vec<String> = Vec::new();
+    for commit in commits.iter().flatten() {
+        let short = commit.commit.get(..10).unwrap_or(&commit.commit);
+        lines.push(format!("* {short} {} ({})", commit.message, commit.author));
+    }
+    let lists = [("+", &diff.added), ("~", &diff.changed), ("-", &diff.removed)];
+    for (sign, list) in lists {
+        lines.extend(list.iter().map(|change| format!("{sign} {}{}", change.path.display(), told(change))));
+    }
+    let [added, changed, removed] = lists.map(|(_, list)| list.len());
+    lines.push(format!(
+        "{first} to {second}: {added} added, {changed} changed, {removed} removed, {} the same",
+        diff.same
+    ));
+    let json = json!({
+        "first": first.to_string(),
+        "second": second.to_string(),
+        "added": diff.added.iter().map(object).collect::<Vec<_>>(),
+        "changed": diff.changed.iter().map(object).collect::<Vec<_>>(),
+        "removed": diff.removed.iter().map(object).collect::<Vec<_>>(),
+        "same": diff.same,
+        "commits": commits,
+    });
+    Ok(Answer::new(lines.join("\n"), json))
+}
+
+fn load(opened: &Opened, id: &ReleaseId) -> Result<Manifest, Failure> {
+    let missing = || {
+        Failure::failed(format!("there is no release {id}")).next("`cutover releases` lists what there is")
+    };
+    let dir = manifest::find(&opened.app, id).ok_or_else(missing)?;
+    match manifest::load_at(&opened.app, id, &dir) {
+        Ok(Some(manifest)) => Ok(manifest),
+        Ok(None) => Err(Failure::failed(ManifestError::Unsealed { id: id.clone() })
+            .next(format!("if it is complete: cutover seal {id}"))),
+        Err(error) => Err(Failure::failed(format!("the seal of {id} cannot be read: {error}"))),
+    }
+}
+
+/// The commits between the two, if both releases say theirs and a repository that is here knows them.
+fn between(opened: &Opened, first: &ReleaseId, second: &ReleaseId) -> Option<Vec<Commit>> {
+    let (first, second) = (commit(opened, first)?, commit(opened, second)?);
+    let dir = match &opened.config.host.source.as_ref()?.origin {
+        Origin::Dir(dir) => Some(dir.as_path()),
+        Origin::Git { .. } | Origin::Archive(_) => None,
+    };
+    source::commits(&opened.app, dir, &first, &second)
+}
+
+/// The commit that a release's record names. Without one only the files are compared.
+fn commit(opened: &Opened, id: &ReleaseId) -> Option<String> {
+    let record = std::fs::read(opened.app.state().join("records").join(id)).ok()?;
+    let record: Value = serde_json::from_slice(&record).ok()?;
+    Some(record.get("revision")?.get("commit")?.as_str()?.to_owned())
+}
+
+fn told(change: &Change) -> String {
+    match (change.what, change.before, change.after) {
+        (What::Presence, _, Some(bytes)) | (What::Presence, Some(bytes), None) => format!(" ({bytes} bytes)"),
+        (What::Content, Some(before), Some(after)) => format!(" ({before} to {after} bytes)"),
+        (What::Mode, _, _) => " (mode)".into(),
+        (What::Target, _, _) => " (leads elsewhere)".into(),
+        (What::Kind, _, _) => " (a file in one, none in the other)".into(),
+        (What::Presence | What::Content, _, _) => " (link)".into(),
+    }
+}
+
+fn object(change: &Change) -> Value {
+    json!({
+        "path": change.path.to_string_lossy(),
+        "before": change.before,
+        "after": change.after,
+        "what": match change.what {
+            What::Presence => "presence",
+            What::Content => "content",
+            What::Mode => "mode",
+            What::Target => "target",
+            What::Kind => "kind",
+        },
+    })
+}
