@@ -8,12 +8,13 @@
 //!                journal.jsonl: a line before and a line after each step, both synced
 //! ```
 //!
-//! - before the first deploy: [`init`], [`preset`]
+//! - before the first deploy: [`init`], [`preset`]; what other tools deployed: [`adopt`]
 //! - where a tree comes from: [`source`]
 //! - what is shared: [`store`] (blobs by content, an index of what was staged last)
 //! - a tree becomes a release: [`stage`]
 //! - what a release is, afterwards: [`diff`], [`fsck`]
 
+pub mod adopt;
 pub mod diff;
 pub mod fsck;
 pub mod init;

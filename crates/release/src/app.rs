@@ -130,6 +130,11 @@ impl App {
         self.state().join("git")
     }
 
+    /// From which other tool the app was adopted, and what was changed then.
+    pub fn adopted(&self) -> PathBuf {
+        self.state().join("adopted")
+    }
+
     /// There while visitors are to get the maintenance page.
     pub fn maintenance(&self) -> PathBuf {
         self.state().join("maintenance")

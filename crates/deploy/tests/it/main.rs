@@ -5,6 +5,7 @@
     reason = "tests play the other tools, which rename and link as they like"
 )]
 
+mod adopt;
 mod fsck;
 mod presets;
 mod source;
@@ -12,3 +13,4 @@ mod stage;
 mod stage_crash;
 mod stage_faults;
 mod staging;
+mod trees;
