@@ -227,7 +227,7 @@ impl Mirror {
                 {
                     command.arg("-c").arg(format!("filter.lfs.{set}"));
                 }
-                command.arg("-c").arg(format!("lfs.url={}", lfs_url(&self.origin)));
+                command.arg("-c").arg(format!("remote.origin.url={}", lfs_origin(&self.origin)));
             }
             command
         };
@@ -372,13 +372,10 @@ fn has_lfs() -> bool {
     run("git-lfs", Command::new("git-lfs").arg("version"), &mut |_| {}).is_ok()
 }
 
-/// Where the large files are, by git-lfs' own rule: beside the repository; in a local one, in itself.
-fn lfs_url(origin: &str) -> String {
-    if Path::new(origin).is_absolute() {
-        format!("file://{origin}")
-    } else {
-        format!("{}/info/lfs", origin.trim_end_matches('/'))
-    }
+/// The repository as git-lfs takes it: it finds out by itself where the large files of one are, but wants a path as an
+/// address.
+fn lfs_origin(origin: &str) -> String {
+    if Path::new(origin).is_absolute() { format!("file://{origin}") } else { origin.to_owned() }
 }
 
 /// Refuses a tree whose .gitattributes (listed, NUL after each) hand files to git-lfs.

@@ -110,15 +110,29 @@ fn submodules_are_checked_out_and_removed_again() {
 }
 
 #[test]
-fn files_in_lfs_without_git_lfs_are_refused() {
-    if Command::new("git-lfs").arg("version").output().is_ok_and(|output| output.status.success()) {
-        return;
-    }
+fn files_in_lfs_are_fetched_and_without_git_lfs_refused() {
+    let installed =
+        Command::new("git-lfs").arg("version").output().is_ok_and(|output| output.status.success());
     let yard = Yard::new();
     git(&yard.source(), &["init", "-q"]);
-    yard.write("assets/.gitattributes", "*.psd filter=lfs diff=lfs merge=lfs -text\n");
-    commit(&yard.source(), "lfs");
-    assert!(matches!(from_git(&yard, "HEAD"), Err(SourceError::NoLfs { .. })));
+    yard.write(".gitattributes", "*.psd filter=lfs diff=lfs merge=lfs -text\n");
+    yard.write("large.psd", "a picture");
+    let filters = ["filter.lfs.clean=git-lfs clean -- %f", "filter.lfs.required=true"];
+    if installed {
+        git(&yard.source(), &["-c", filters[0], "-c", filters[1], "add", "large.psd"]);
+    }
+    git(&yard.source(), &["-c", filters[0], "commit", "-q", "--allow-empty", "-m", "picture"]);
+    git(&yard.source(), &["add", ".gitattributes"]);
+    git(&yard.source(), &["commit", "-q", "-m", "lfs"]);
+    match from_git(&yard, "HEAD") {
+        Ok(fetched) if installed => {
+            let pointer = git(&yard.source(), &["show", "HEAD:large.psd"]);
+            assert!(pointer.starts_with("version https://git-lfs"), "{pointer}");
+            assert_eq!(fs::read_to_string(fetched.tree.join("large.psd")).unwrap(), "a picture");
+        }
+        Err(SourceError::NoLfs { .. }) if !installed => {}
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
