@@ -145,6 +145,41 @@ impl App {
         self.state().join("trash")
     }
 
+    /// The deploy in hand.
+    pub fn journal(&self) -> PathBuf {
+        self.state().join("journal.jsonl")
+    }
+
+    /// There while nobody may deploy; says why.
+    pub fn frozen(&self) -> PathBuf {
+        self.state().join("frozen")
+    }
+
+    /// What one release is made of, and how its deploy went.
+    pub fn record(&self, id: &ReleaseId) -> PathBuf {
+        self.state().join("records").join(id)
+    }
+
+    /// What the commands of one deploy printed.
+    pub fn logs(&self, name: &str) -> PathBuf {
+        self.state().join("logs").join(name)
+    }
+
+    /// Where a tree is built; empty between deploys.
+    pub fn work(&self) -> PathBuf {
+        self.state().join("work")
+    }
+
+    /// What build commands keep from one deploy to the next.
+    pub fn cache(&self) -> PathBuf {
+        self.state().join("cache")
+    }
+
+    /// Scripts of ours that a PHP pool runs.
+    pub fn scripts(&self) -> PathBuf {
+        self.state().join("scripts")
+    }
+
     /// Every place where the release of this name may stand, the usual one first.
     pub fn places(&self, id: &ReleaseId) -> Vec<PathBuf> {
         let mut places = vec![self.release(id), self.slots().join(id)];

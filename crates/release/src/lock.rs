@@ -27,6 +27,8 @@ pub enum LockError {
     Held {
         /// Its process id, where it could be told.
         by: Option<u32>,
+        /// What it said of itself.
+        says: Option<String>,
     },
     /// The lock's file could not be opened or locked.
     Unusable {
@@ -42,6 +44,11 @@ pub enum LockError {
 impl DeployLock {
     /// Takes the lock, waiting for it at most so long.
     pub fn take(app: &App, wait: Duration) -> Result<DeployLock, LockError> {
+        DeployLock::take_as(app, wait, "")
+    }
+
+    /// The same, with a line for whoever is refused meanwhile: who holds it, for what, since when.
+    pub fn take_as(app: &App, wait: Duration, says: &str) -> Result<DeployLock, LockError> {
         atomic::make_dir(&app.state()).map_err(LockError::Unwritten)?;
         let path = app.lock();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
@@ -53,13 +60,17 @@ impl DeployLock {
                 Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < until => {
                     std::thread::sleep(Duration::from_millis(10));
                 }
-                Err(Errno::WOULDBLOCK) => return Err(LockError::Held { by: holder(&file) }),
+                Err(Errno::WOULDBLOCK) => {
+                    let (by, says) = holder(&file);
+                    return Err(LockError::Held { by, says });
+                }
                 Err(why) => return Err(unusable(&path)(why)),
             }
         }
         // For the message of whoever is refused; the lock itself is the kernel's.
-        let pid = format!("{:<10}\n", std::process::id());
-        rustix::io::pwrite(&file, pid.as_bytes(), 0).map_err(unusable(&path))?;
+        let says: String = says.chars().map(|c| if c.is_control() { '?' } else { c }).take(400).collect();
+        let text = format!("{:<10}\n{says}\n", std::process::id());
+        rustix::io::pwrite(&file, text.as_bytes(), 0).map_err(unusable(&path))?;
         Ok(DeployLock { app: app.clone(), _file: Flocked(file) })
     }
 
@@ -69,10 +80,14 @@ impl DeployLock {
     }
 }
 
-fn holder(file: &OwnedFd) -> Option<u32> {
-    let mut text = [0; 16];
-    let n = rustix::io::pread(file, &mut text, 0).ok()?;
-    std::str::from_utf8(text.get(..n)?).ok()?.trim().parse().ok()
+/// The process id and the words of the holder. Words that an earlier one left behind its own are passed over.
+fn holder(file: &OwnedFd) -> (Option<u32>, Option<String>) {
+    let mut text = [0; 2048];
+    let n = rustix::io::pread(file, &mut text, 0).unwrap_or(0);
+    let text = String::from_utf8_lossy(text.get(..n).unwrap_or_default()).into_owned();
+    let mut lines = text.lines();
+    let by = lines.next().and_then(|pid| pid.trim().parse().ok());
+    (by, lines.next().filter(|says| !says.is_empty()).map(str::to_owned))
 }
 
 fn unusable(path: &std::path::Path) -> impl FnOnce(Errno) -> LockError {
@@ -83,11 +98,14 @@ fn unusable(path: &std::path::Path) -> impl FnOnce(Errno) -> LockError {
 impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LockError::Held { by: Some(pid) } => {
-                write!(f, "another command (process {pid}) is changing this app; try again when it is done")
-            }
-            LockError::Held { by: None } => {
-                write!(f, "another command is changing this app; try again when it is done")
+            LockError::Held { by, says } => {
+                let told = match (by, says) {
+                    (Some(pid), Some(says)) => format!(" (process {pid}: {says})"),
+                    (Some(pid), None) => format!(" (process {pid})"),
+                    (None, Some(says)) => format!(" ({says})"),
+                    (None, None) => String::new(),
+                };
+                write!(f, "another command{told} is changing this app; try again when it is done")
             }
             LockError::Unusable { path, why } => write!(f, "cannot lock {}: {why}", path.display()),
             LockError::Unwritten(error) => error.fmt(f),

@@ -60,7 +60,7 @@ fn nothing_goes_while_nobody_can_say_what_is_live() {
 fn nothing_goes_while_another_command_is_at_work() {
     let shop = Shop::with(&["r1"]);
     let lock = DeployLock::take(&shop.app, Duration::ZERO).unwrap();
-    let held = LockError::Held { by: Some(std::process::id()) };
+    let held = LockError::Held { by: Some(std::process::id()), says: None };
     assert_eq!(retire(&shop.app, &id("r1")), Err(RetireError::Busy(held.clone())));
     assert_eq!(DeployLock::take(&shop.app, Duration::from_millis(20)).unwrap_err(), held);
     assert_eq!(retire(&shop.app, &id("r9")).unwrap_err(), RetireError::Busy(held));
