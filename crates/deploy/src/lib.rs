@@ -1,24 +1,55 @@
 //! The trade that deploys: from a source to a release that is live, verified and pruned.
 //!
-//! The promise: before the flip every failure leaves the old release live; killed anywhere, the next command finishes
-//! or undoes what was begun.
+//! The promise: before the flip every failure leaves the old release live; after it a failed check flips back; killed
+//! anywhere, the next command finishes or undoes what was begun.
 //!
 //! ```text
-//!   source ──> store ──> stage ──> seal ──> warm ──> flip ──> verify ──> prune
-//!                journal.jsonl: a line before and a line after each step, both synced
+//!   build ──> stage ──> seal ──> warm ──> flip ──> verify ──> settle ──> prune
+//!     └─────────┴────────┴────────┴────────┘          └──> flip back
+//!                  undo
+//!
+//! .cutover/
+//!   journal.jsonl     the deploy in hand: a line before and a line after each step, both synced
+//!   records/<id>      what a release is made of, and how long each step took
+//!   logs/<id>/        what its commands printed
+//!   work/ cache/      where it is built; what build commands keep
+//!   frozen            the Freeze
 //! ```
 //!
+//! The rules: [`phase`] decides and [`step`] does; a step looks before it acts, so that it can be run again; nothing
+//! is printed here, whoever runs a deploy watches its [`event`]s.
+//!
 //! - before the first deploy: [`init`], [`preset`]; what other tools deployed: [`adopt`]
-//! - where a tree comes from: [`source`]
-//! - what is shared: [`store`] (blobs by content, an index of what was staged last)
-//! - a tree becomes a release: [`stage`]
+//! - a tree becomes a release: [`source`], [`stage`], [`store`] (blobs by content, an index of what was staged last)
+//! - what is to be done: [`plan`], [`phase`]; what was: [`receipt`], [`journal`], [`record`]
+//! - doing it: [`engine`], [`step`], [`recover`]; its tools [`hook`], [`health`], [`warm`], [`keep`], [`used`], [`name`]
 //! - what a release is, afterwards: [`diff`], [`fsck`]
+//! - who may: [`freeze`]; who is told: [`event`], [`notify`]; what history says of it: [`note`]
 
 pub mod adopt;
 pub mod diff;
+pub mod engine;
+pub mod event;
+pub mod freeze;
 pub mod fsck;
+pub mod health;
+pub mod hook;
 pub mod init;
+pub mod journal;
+pub mod keep;
+pub mod name;
+pub mod note;
+pub mod notify;
+pub mod phase;
+pub mod plan;
 pub mod preset;
+pub mod receipt;
+pub mod record;
+pub mod recover;
 pub mod source;
 pub mod stage;
+pub mod step;
 pub mod store;
+pub mod used;
+pub mod warm;
+mod web;

@@ -26,7 +26,8 @@ pub struct AppKeys {
     pub writable: Vec<PathBuf>,
     /// `user`: who owns the releases; `None`: who runs the command.
     pub user: Option<String>,
-    /// `keep`: releases that prune leaves besides the live one; 5 unless said otherwise.
+    /// `keep`: good releases that prune leaves besides the live one and the one that a rollback would go to; 5 unless
+    /// said otherwise.
     pub keep: u32,
     /// `keep_for`: a release stays at least so long after it was live; 1 hour unless said otherwise.
     pub keep_for: Duration,

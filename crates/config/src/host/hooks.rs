@@ -105,6 +105,11 @@ impl Hooks {
         found.map_or(&[], |(_, commands)| commands)
     }
 
+    /// Whether nothing runs at any moment.
+    pub fn is_empty(&self) -> bool {
+        self.commands.iter().all(|(_, commands)| commands.is_empty())
+    }
+
     pub(crate) fn read(section: &Section<'_>) -> Result<Hooks, ConfigError> {
         let timeout =
             section.get::<read::Duration>("timeout")?.map_or(Duration::from_secs(600), |span| span.0);

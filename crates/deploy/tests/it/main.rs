@@ -6,11 +6,18 @@
 )]
 
 mod adopt;
+mod crash;
+mod fpm;
 mod fsck;
+mod php;
 mod presets;
+mod reproduced;
+mod shop;
 mod source;
 mod stage;
 mod stage_crash;
 mod stage_faults;
 mod staging;
+mod stories;
 mod trees;
+mod webhooks;

@@ -1,0 +1,111 @@
+//! Flip, flip back, undo: what changes which release is live, and what follows when a deploy failed.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use config::host::Moment;
+use release::flip::{self, FlipError, Flipped, Target};
+use release::history::{self, Event};
+use release::manifest;
+use release::prune;
+use release::{ReleaseId, live};
+
+use super::{StepError, dir_of, release};
+use crate::engine::Deploy;
+use crate::journal::Journal;
+use crate::note;
+use crate::plan::Aim;
+use crate::receipt::{Receipt, Step};
+
+pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError> {
+    let (app, id) = (deploy.app(), release(journal)?);
+    deploy.hooks(journal, Moment::BeforeFlip, Step::Flip, &dir_of(app, id)?)?;
+    if deploy.stop.load(Ordering::SeqCst) {
+        return Err(StepError::Stopped);
+    }
+    let events = note::catch_up(deploy.lock, deploy.who).map_err(StepError::History)?;
+    let (forced, leaves_bad) = match journal.plan().aim {
+        Aim::Deploy { .. } => (false, false),
+        Aim::Rollback { forced, leaves_bad, .. } => (forced, leaves_bad),
+    };
+    // Before the flip: a kill in between must not let the next command take what is left for good.
+    if leaves_bad && let Some(left) = deploy.live().filter(|left| left != id) {
+        note::bad(app, &events, &left, deploy.who).map_err(StepError::History)?;
+    }
+    let events = history::read(app).map_err(StepError::History)?;
+    let target = match manifest::sealed(app, id) {
+        Ok(sealed) => Target::Sealed(sealed),
+        Err(_) if forced => Target::Forced(id.clone()),
+        Err(error) => return Err(StepError::Manifest(error)),
+    };
+    let flipped = put(deploy, target, &events)?;
+    let took_us = u64::try_from(flipped.took.as_micros()).unwrap_or(u64::MAX);
+    Ok(Receipt::Flipped { from: flipped.from.filter(|from| from != id), took_us })
+}
+
+/// Flips and notes it.
+fn put(deploy: &Deploy<'_>, target: Target, events: &[Event]) -> Result<Flipped, StepError> {
+    let before = deploy.live();
+    let flipped = match flip::flip(deploy.app(), target) {
+        Ok(flipped) => flipped,
+        // It is live all the same; a power cut may undo it, and then the next command sees what the link says.
+        Err(FlipError::NotSynced { to, .. }) => Flipped { from: before, to, took: Duration::ZERO },
+        Err(error) => return Err(StepError::Flip(error)),
+    };
+    note::flip(deploy.app(), events, flipped.from.as_ref(), &flipped.to, deploy.who)
+        .map_err(StepError::History)?;
+    Ok(flipped)
+}
+
+/// Takes away what a deploy that failed before its flip has made. The old release was live all along.
+pub fn undo(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError> {
+    let mut problems = Vec::new();
+    let made = match journal.plan().aim {
+        Aim::Deploy { .. } => journal.release().filter(|id| Some(*id) != deploy.live().as_ref()),
+        Aim::Rollback { .. } => None,
+    };
+    if let Some(id) = made
+        && deploy.app().release(id).symlink_metadata().is_ok()
+    {
+        match prune::retire_under(deploy.lock, id) {
+            Ok(gone) => {
+                if let Err(error) = gone.delete() {
+                    problems.push(format!("{id} is in the trash but could not be deleted: {error}"));
+                }
+            }
+            Err(error) => problems.push(format!("{id} could not be taken away: {error}")),
+        }
+    }
+    Ok(Receipt::Undone { problems })
+}
+
+/// Makes live again what the flip left, and marks what failed as bad.
+pub fn back(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError> {
+    let (app, id) = (deploy.app(), release(journal)?);
+    let to = journal.left().ok_or(StepError::Missing("what was live before"))?;
+    let mut problems = Vec::new();
+    let events = history::read(app).map_err(StepError::History)?;
+    note::bad(app, &events, id, deploy.who).map_err(StepError::History)?;
+    let back = match live::read(app) {
+        // Another tool or person decided otherwise meanwhile: that stays.
+        Ok(live) if live.id != *id && live.id != *to => None,
+        Ok(_) | Err(_) => Some(flip_back(deploy, to)?),
+    };
+    if back.is_some() {
+        let dir = dir_of(app, to)?;
+        if let Err(error) = deploy.hooks(journal, Moment::OnRollback, Step::FlipBack, &dir) {
+            problems.push(format!("on_rollback: {error}"));
+        }
+    }
+    Ok(Receipt::FlippedBack { to: back, problems })
+}
+
+fn flip_back(deploy: &Deploy<'_>, to: &ReleaseId) -> Result<ReleaseId, StepError> {
+    let events = history::read(deploy.app()).map_err(StepError::History)?;
+    let target = match manifest::sealed(deploy.app(), to) {
+        Ok(sealed) => Target::Sealed(sealed),
+        // It was live a moment ago, so it is better than what failed.
+        Err(_) => Target::Forced(to.clone()),
+    };
+    put(deploy, target, &events).map(|flipped| flipped.to)
+}

@@ -1,0 +1,74 @@
+//! Fpm: a private PHP-FPM with opcache, in a temporary directory.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub struct Fpm {
+    master: Child,
+    dir: tempfile::TempDir,
+}
+
+impl Fpm {
+    /// A pool of two workers on a Unix socket.
+    pub fn start() -> Fpm {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().display();
+        let user = if rustix::process::geteuid().is_root() { "user = root\ngroup = root" } else { "" };
+        let conf = format!(
+            "[global]\nerror_log = {root}/fpm.log\ndaemonize = no\n[www]\n{user}\nlisten = {root}/fpm.sock\n\
+             pm = static\npm.max_children = 2\npm.status_path = /fpm-status\ncatch_workers_output = no\n\
+             php_admin_flag[log_errors] = on\nphp_admin_flag[display_errors] = off\n"
+        );
+        std::fs::write(dir.path().join("fpm.conf"), conf).unwrap();
+        let mut command = Command::new(binary());
+        // Without the machine's php.ini, and with opcache as production has it.
+        command.args(["-n", "-F", "-R", "-d", "zend_extension=opcache", "-d", "opcache.enable=1"]);
+        command.args(["-d", "opcache.validate_timestamps=0", "-y"]).arg(dir.path().join("fpm.conf"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let mut fpm = Fpm { master: command.spawn().expect("php-fpm must start"), dir };
+        fpm.wait_until_ready();
+        fpm
+    }
+
+    fn wait_until_ready(&mut self) {
+        let began = Instant::now();
+        while std::os::unix::net::UnixStream::connect(self.socket()).is_err() {
+            let ended = self.master.try_wait().unwrap();
+            let log = std::fs::read_to_string(self.dir.path().join("fpm.log")).unwrap_or_default();
+            assert!(
+                ended.is_none() && began.elapsed() < Duration::from_secs(60),
+                "php-fpm does not start: {log}"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("fpm.sock")
+    }
+
+    /// What cutover.toml says of it.
+    pub fn keys(&self) -> String {
+        format!(
+            "[php]\nfpm = 'unix:{}'\nstatus = '/fpm-status'\nfront = 'index.php'\n",
+            self.socket().display()
+        )
+    }
+}
+
+impl Drop for Fpm {
+    fn drop(&mut self) {
+        // TERM to the master ends its workers too; KILL would leave them behind.
+        let master = rustix::process::Pid::from_child(&self.master);
+        rustix::process::kill_process(master, rustix::process::Signal::TERM).ok();
+        self.master.wait().ok();
+    }
+}
+
+fn binary() -> PathBuf {
+    let known = ["/usr/sbin/php-fpm8.2", "/usr/sbin/php-fpm8.4", "/usr/sbin/php-fpm8.3", "/usr/sbin/php-fpm"];
+    let found = known.iter().map(Path::new).find(|path| path.exists());
+    found.expect("php-fpm is needed: apt-get install php8.2-fpm").to_owned()
+}
