@@ -47,6 +47,39 @@ pub enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Say what `deploy` would do, without doing it
+    #[command(after_help = "Examples:\n  cutover plan\n  cutover plan --ref v2.1 --json")]
+    Plan {
+        /// Branch, tag or commit, instead of the configured source.ref
+        #[arg(long = "ref", value_name = "REF")]
+        reference: Option<String>,
+        #[command(flatten)]
+        lock: Lock,
+    },
+    /// Build, stage, warm, flip, verify and prune: a new release from the source
+    #[command(
+        after_help = "Examples:\n  cutover deploy\n  cutover deploy --ref v2.1 --wait 5m\n  cutover deploy --only-if-changed --json\n\nBefore the flip every failure leaves the old release live; after it a failed check flips back. A deploy that\nwas killed is finished or undone by the next command."
+    )]
+    Deploy {
+        /// Branch, tag or commit, instead of the configured source.ref
+        #[arg(long = "ref", value_name = "REF")]
+        reference: Option<String>,
+        /// Do nothing if it would be what is live: the same commit, or the same files
+        #[arg(long)]
+        only_if_changed: bool,
+        #[command(flatten)]
+        lock: Lock,
+    },
+    /// Freeze: nobody may deploy or flip until `unlock`; `rollback` still works
+    #[command(after_help = "Example:\n  cutover lock --reason 'the sale lasts until Monday'")]
+    Lock {
+        /// Why; whoever wants to deploy is told
+        #[arg(long)]
+        reason: String,
+    },
+    /// End the freeze
+    #[command(after_help = "Example:\n  cutover unlock")]
+    Unlock,
     /// Make a release live
     #[command(
         after_help = "Examples:\n  cutover flip r42\n  cutover -C /srv/shop flip r42 --force   (although it is not sealed)"
@@ -131,7 +164,7 @@ pub enum Command {
         after_help = "Examples:\n  cutover prune --dry-run\n  cutover prune --keep 3\n\nNever deleted: the live release, the one that `rollback` would go to, those that a process holds, and those that\nwere live within app.keep_for. What was never sealed and never live is left alone: it may be in the making."
     )]
     Prune {
-        /// Releases to leave besides the live one; by default app.keep
+        /// Good releases to leave besides the live one and the way back; by default app.keep
         #[arg(long, value_name = "N")]
         keep: Option<u32>,
         /// Only say what would be deleted
@@ -221,6 +254,7 @@ Exit codes: 0 the promise held, 1 it was broken or the run was cut short, 2 wron
 
 const EXAMPLES: &str = "Examples:
   cutover -C /srv/shop init
+  cutover -C /srv/shop deploy
   cutover serve /srv/shop
   cutover -C /srv/shop flip r42
   cutover -C /srv/shop rollback

@@ -11,8 +11,11 @@ mod busy;
 mod command;
 mod history;
 mod opened;
+mod pools;
+mod show;
 mod when;
 mod who;
+mod working;
 
 use std::process::ExitCode;
 

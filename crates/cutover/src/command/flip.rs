@@ -3,7 +3,6 @@
 use config::Config;
 use release::flip::{self, FlipError, Flipped, Target};
 use release::history::{Event, HistoryError};
-use release::lock::{DeployLock, LockError};
 use release::manifest::{self, ManifestError};
 use release::{App, ReleaseId};
 use serde_json::json;
@@ -13,26 +12,15 @@ use crate::args::Lock;
 use crate::history::{catch_up, note_flip};
 use crate::opened::Opened;
 use crate::when;
+use crate::working::{not_frozen, take};
 
 pub fn run(opened: &Opened, id: &ReleaseId, force: bool, lock: Lock) -> Result<Answer, Failure> {
-    let lock = take(opened, lock)?;
+    not_frozen(opened)?;
+    let lock = take(opened, lock, "flip")?;
     let events = catch_up(&lock).map_err(|error| history_unusable(opened, &error))?;
     let target = target(opened, id, force)?;
     let flipped = do_flip(opened, &events, target)?;
     Ok(told(&flipped, force))
-}
-
-/// The deploy lock, or a refusal.
-pub fn take(opened: &Opened, lock: Lock) -> Result<DeployLock, Failure> {
-    DeployLock::take(&opened.app, lock.wait()).map_err(|error| {
-        let failure = match error {
-            LockError::Held { .. } => {
-                Failure::refused(&error).next("try again, or wait for it with --wait 30s")
-            }
-            LockError::Unusable { .. } | LockError::Unwritten(_) => Failure::failed(&error),
-        };
-        failure.still(opened.still())
-    })
 }
 
 /// The proof that the release is sealed; or, by force, none.
@@ -96,7 +84,7 @@ pub fn do_flip(opened: &Opened, events: &[Event], target: Target) -> Result<Flip
 }
 
 /// A release whose own cutover.toml is wrong would be served by rules that nobody wrote: better told before the flip.
-fn readable(opened: &Opened, target: &Target) -> Result<(), Failure> {
+pub fn readable(opened: &Opened, target: &Target) -> Result<(), Failure> {
     let (id, force) = match target {
         Target::Sealed(sealed) => (sealed.id(), false),
         Target::Forced(id) => (id, true),

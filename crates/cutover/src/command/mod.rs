@@ -1,10 +1,13 @@
 //! One file per command.
 
 mod completions;
+mod deploy;
 mod diff;
 mod flip;
+mod freeze;
 mod fsck;
 mod init;
+mod plan;
 pub mod prove;
 mod prune;
 mod releases;
@@ -30,9 +33,15 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
     let opened = || Opened::find(&globals);
     match command {
         Command::Init { name, force } => init::run(&globals, name, force),
+        Command::Plan { reference, lock } => plan::run(&opened()?, reference, lock),
+        Command::Deploy { reference, only_if_changed, lock } => {
+            deploy::run(&opened()?, reference, only_if_changed, lock, globals.json)
+        }
+        Command::Lock { reason } => freeze::lock(&opened()?, &reason),
+        Command::Unlock => freeze::unlock(&opened()?),
         Command::Flip { release, force, lock } => flip::run(&opened()?, &release, force, lock),
         Command::Rollback { release, force, keep_good, lock } => {
-            rollback::run(&opened()?, release, force, keep_good, lock)
+            rollback::run(&opened()?, release, force, keep_good, lock, globals.json)
         }
         Command::Releases => releases::run(&opened()?),
         Command::Status => status::run(&opened()?),

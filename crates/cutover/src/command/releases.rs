@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use deploy::record::{self, Record};
 use release::history::{self, What};
 use release::list::{self, Listed, Seal, Used};
 use serde_json::{Value, json};
@@ -15,11 +16,14 @@ pub fn run(opened: &Opened) -> Result<Answer, Failure> {
     let mut listed = all(opened, &events)?;
     // What was live last stands last, next to the prompt; what never was comes by name before it.
     listed.sort_by(|one, two| (one.live, one.live_since, &one.id).cmp(&(two.live, two.live_since, &two.id)));
-    let json = json!({ "app": opened.config.host.app.name, "releases": listed.iter().map(object).collect::<Vec<_>>() });
+    let rows = listed.iter().map(|release| object(release, record::read(&opened.app, &release.id).as_ref()));
+    let json = json!({ "app": opened.config.host.app.name, "releases": rows.collect::<Vec<_>>() });
     if listed.is_empty() {
         return Ok(Answer::new(format!("no releases in {}", opened.app.releases().display()), json));
     }
-    Ok(Answer::new(table(&listed), json))
+    let made_of: Vec<String> =
+        listed.iter().map(|release| made_of(record::read(&opened.app, &release.id).as_ref())).collect();
+    Ok(Answer::new(table(&listed, &made_of), json))
 }
 
 /// Everything in `releases/`.
@@ -28,20 +32,32 @@ pub fn all(opened: &Opened, events: &[history::Event]) -> Result<Vec<Listed>, Fa
         .map_err(|error| Failure::failed(format!("cannot list {}: {error}", opened.app.releases().display())))
 }
 
-fn table(listed: &[Listed]) -> String {
-    let head = ["release", "seal", "state", "last live", "in use"].map(String::from);
-    let rows: Vec<[String; 5]> = std::iter::once(head).chain(listed.iter().map(row)).collect();
+fn table(listed: &[Listed], made_of: &[String]) -> String {
+    // Releases that other hands made have no record, and then no column for it.
+    let last = if made_of.iter().all(String::is_empty) { "" } else { "made of" };
+    let head = ["release", "seal", "state", "last live", "in use", last].map(String::from);
+    let rows = listed.iter().zip(made_of).map(|(release, made_of)| row(release, made_of));
+    let rows: Vec<[String; 6]> = std::iter::once(head).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [0, 1, 2, 3].map(width);
-    let line = |row: &[String; 5]| {
-        let [id, seal, state, since, used] = row;
-        let [a, b, c, d] = widths;
-        format!("{id:a$}  {seal:b$}  {state:c$}  {since:d$}  {used}").trim_end().to_owned()
+    let widths = [0, 1, 2, 3, 4].map(width);
+    let line = |row: &[String; 6]| {
+        let [id, seal, state, since, used, made_of] = row;
+        let [a, b, c, d, e] = widths;
+        format!("{id:a$}  {seal:b$}  {state:c$}  {since:d$}  {used:e$}  {made_of}").trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn row(release: &Listed) -> [String; 5] {
+/// What a release is made of, in a few words: its commit, its branch and the first line of its message.
+fn made_of(record: Option<&Record>) -> String {
+    let Some(Record { revision, builder, .. }) = record else { return String::new() };
+    let commit = revision.commit.as_deref().and_then(|commit| commit.get(..10));
+    let parts = [commit, revision.branch.as_deref(), revision.message.as_deref()];
+    let said: Vec<&str> = parts.into_iter().flatten().collect();
+    if said.is_empty() { format!("by {builder}") } else { format!("{}, by {builder}", said.join(" ")) }
+}
+
+fn row(release: &Listed, made_of: &str) -> [String; 6] {
     let since = match (release.live, release.live_since, release.left) {
         (true, Some(since), _) => format!("since {}", when::length(since.elapsed().unwrap_or_default())),
         (true, None, _) => "now".into(),
@@ -54,7 +70,14 @@ fn row(release: &Listed) -> [String; 5] {
         Used::Free => "no",
         Used::Unknown => "?",
     };
-    [release.id.to_string(), seal(&release.seal).into(), state(release).into(), since, used.into()]
+    [
+        release.id.to_string(),
+        seal(&release.seal).into(),
+        state(release).into(),
+        since,
+        used.into(),
+        made_of.into(),
+    ]
 }
 
 fn seal(seal: &Seal) -> &'static str {
@@ -75,7 +98,7 @@ fn state(release: &Listed) -> &'static str {
     }
 }
 
-fn object(release: &Listed) -> Value {
+fn object(release: &Listed, record: Option<&Record>) -> Value {
     let time = |time: Option<SystemTime>| time.map(when::stamp);
     json!({
         "id": release.id.to_string(),
@@ -90,6 +113,7 @@ fn object(release: &Listed) -> Value {
         "verdict": release.verdict.map(|what| what.to_string()),
         "live_since": time(release.live_since),
         "left": time(release.left),
+        "record": record,
         "in_use": match release.used { Used::Leased => Some(true), Used::Free => Some(false), Used::Unknown => None },
     })
 }

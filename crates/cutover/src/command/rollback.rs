@@ -1,14 +1,25 @@
 //! rollback: flips back to a release that was sealed and was good.
 
+use std::time::Duration;
+
+use deploy::engine::Outcome;
+use deploy::event::Event;
+use deploy::journal::Ending;
+use deploy::plan::Aim;
 use release::ReleaseId;
-use release::history::{self, Event, What};
+use release::flip::Flipped;
+use release::history::{self, What};
 use release::manifest;
 
-use super::flip::{do_flip, history_unusable, take, target, told};
+use super::deploy::go;
+use super::flip::{history_unusable, readable, target, told};
 use crate::answer::{Answer, Failure};
 use crate::args::Lock;
-use crate::history::{catch_up, note_bad};
+use crate::history::catch_up;
 use crate::opened::Opened;
+use crate::show::Show;
+use crate::who::who;
+use crate::working::{deploying, take};
 
 pub fn run(
     opened: &Opened,
@@ -16,8 +27,9 @@ pub fn run(
     force: bool,
     keep_good: bool,
     lock: Lock,
+    json: bool,
 ) -> Result<Answer, Failure> {
-    let lock = take(opened, lock)?;
+    let lock = take(opened, lock, "rollback")?;
     let events = catch_up(&lock).map_err(|error| history_unusable(opened, &error))?;
     let live = opened.live().map_err(|error| {
         Failure::failed(&error).still(opened.still()).next("`cutover flip RELEASE` makes one live")
@@ -26,21 +38,50 @@ pub fn run(
         Some(id) => was_good(opened, &events, id, force)?,
         None => last_good(opened, &events, &live.id)?,
     };
-    let target = target(opened, &to, force)?;
+    readable(opened, &target(opened, &to, force)?)?;
     if to == live.id {
         return Err(Failure::refused(format!("{to} is live already")).next("name an earlier release"));
     }
-    // Before the flip: a kill in between must not let the next command take what is left for good.
-    if !keep_good {
-        note_bad(&opened.app, &live.id).map_err(|error| history_unusable(opened, &error))?;
+    // In haste: only what its hooks say, and what goes wrong.
+    let show = (!json).then(|| Show::new(false));
+    let mut watch = |event: &Event| match (event, &show) {
+        (Event::Done { .. }, _) | (_, None) => {}
+        (event, Some(show)) => show.event(event),
+    };
+    let who = who();
+    let deploy = deploying(opened, &lock, &who, &mut watch);
+    let aim = Aim::Rollback { to: to.clone(), forced: force, leaves_bad: !keep_good };
+    let outcome = go(opened, &deploy, aim)?;
+    drop(deploy);
+    drop(show);
+    ended(opened, &outcome, &to, force)
+}
+
+/// What the rollback came to.
+fn ended(opened: &Opened, outcome: &Outcome, to: &ReleaseId, force: bool) -> Result<Answer, Failure> {
+    let failed = |what: &str| match &outcome.failure {
+        Some((step, why)) => Failure::failed(format!("{what} at {step}: {why}")),
+        None => Failure::failed(what),
+    };
+    match outcome.ending {
+        Ending::Live => {}
+        Ending::Unhealthy => {
+            let next = "`cutover releases` lists what else there is; or deploy again";
+            return Err(failed("the rollback failed").still(format!("{to} is live")).next(next));
+        }
+        Ending::Undone | Ending::FlippedBack | Ending::Unchanged => {
+            return Err(failed("the rollback failed").still(opened.still()));
+        }
     }
-    let events = history::read(&opened.app).map_err(|error| history_unusable(opened, &error))?;
-    let flipped = do_flip(opened, &events, target)?;
-    Ok(told(&flipped, force))
+    if let Some(first) = outcome.problems.first() {
+        return Err(Failure::failed(first).still(format!("{to} is live")));
+    }
+    let took = Duration::from_micros(outcome.flip_us.unwrap_or(0));
+    Ok(told(&Flipped { from: outcome.left.clone(), to: to.clone(), took }, force))
 }
 
 /// The release to go back to by itself.
-fn last_good(opened: &Opened, events: &[Event], live: &ReleaseId) -> Result<ReleaseId, Failure> {
+fn last_good(opened: &Opened, events: &[history::Event], live: &ReleaseId) -> Result<ReleaseId, Failure> {
     let good = history::good_before(events, live);
     let sealed = good.iter().find(|id| manifest::sealed(&opened.app, id).is_ok());
     sealed.cloned().ok_or_else(|| {
@@ -56,7 +97,12 @@ fn last_good(opened: &Opened, events: &[Event], live: &ReleaseId) -> Result<Rele
 }
 
 /// The named release, if it was good or force says so.
-fn was_good(opened: &Opened, events: &[Event], id: ReleaseId, force: bool) -> Result<ReleaseId, Failure> {
+fn was_good(
+    opened: &Opened,
+    events: &[history::Event],
+    id: ReleaseId,
+    force: bool,
+) -> Result<ReleaseId, Failure> {
     // A release that is not there is told so, whatever else is true of it.
     let known = manifest::find(&opened.app, &id).is_some();
     let why = match history::verdict(events, &id) {

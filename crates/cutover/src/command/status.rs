@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use deploy::freeze;
+use deploy::journal::{self, InHand};
 use release::history;
 use release::list::{Listed, Seal, Used};
 use serde_json::json;
@@ -14,6 +16,7 @@ use super::running;
 use crate::answer::{Answer, Failure};
 use crate::opened::Opened;
 use crate::when;
+use crate::working;
 
 pub fn run(opened: &Opened) -> Result<Answer, Failure> {
     let name = &opened.config.host.app.name;
@@ -45,6 +48,10 @@ pub fn run(opened: &Opened) -> Result<Answer, Failure> {
     lines.push(format!("  in use   {}", this.map_or("unknown".into(), used)));
     lines.push(format!("  rollback {}", back.as_ref().map_or("none".into(), |id| format!("to {id}"))));
     lines.push(format!("  releases {}", listed.len()));
+    let frozen = freeze::frozen(&opened.app).ok().flatten();
+    lines.extend(frozen.as_ref().map(|frozen| format!("  frozen   {}", working::told(frozen))));
+    let in_hand = in_hand(opened);
+    lines.extend(in_hand.iter().cloned());
     let server = running::status(opened);
     lines.extend(told(&server, name, live.id.as_ref()));
     let json = json!({
@@ -59,9 +66,27 @@ pub fn run(opened: &Opened) -> Result<Answer, Failure> {
         "in_use": this.map(|this| this.used == Used::Leased),
         "rollback": back.map(|id| id.to_string()),
         "releases": listed.len(),
+        "frozen": frozen,
+        "in_hand": in_hand,
         "server": server.as_ref().ok().and_then(Option::as_ref),
     });
     Ok(Answer::new(lines.join("\n"), json))
+}
+
+/// The deploy that runs at this moment, or that a killed command left.
+fn in_hand(opened: &Opened) -> Option<String> {
+    match journal::look(&opened.app) {
+        Ok(None) => None,
+        Ok(Some(InHand { plan, release, step })) => {
+            let release = release.map_or("a new release".into(), |id| id.to_string());
+            let step = step.map_or("its beginning".into(), |step| step.to_string());
+            Some(format!(
+                "  deploy   of {release} by {} is at {step}; if it was killed, the next command finishes or undoes it",
+                plan.who
+            ))
+        }
+        Err(error) => Some(format!("  deploy   {error}")),
+    }
 }
 
 /// What the running server says of itself, and whether it sees what we see.

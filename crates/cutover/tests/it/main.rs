@@ -8,6 +8,7 @@
 mod arrows;
 mod at_a_glance;
 mod crashes;
+mod deploys;
 mod flips;
 mod fsck;
 mod packaging;

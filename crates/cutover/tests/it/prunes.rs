@@ -25,7 +25,7 @@ fn the_newest_stay_and_the_rest_goes() {
     r6  stays: it is live
     r5  stays: rollback would go to it
     r4  stays: it is one of those to keep
-    r3  would be deleted
+    r3  stays: it is one of those to keep
     r2  would be deleted
     r1  would be deleted
     ");
@@ -34,11 +34,11 @@ fn the_newest_stay_and_the_rest_goes() {
     r6  stays: it is live
     r5  stays: rollback would go to it
     r4  stays: it is one of those to keep
-    r3  deleted
+    r3  stays: it is one of those to keep
     r2  deleted
     r1  deleted
     ");
-    assert_eq!(standing(&shop), ["r4", "r5", "r6"]);
+    assert_eq!(standing(&shop), ["r3", "r4", "r5", "r6"]);
     assert_eq!(std::fs::read_dir(shop.path(".cutover/trash")).unwrap().count(), 0);
 }
 

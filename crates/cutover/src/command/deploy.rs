@@ -1,0 +1,156 @@
+//! deploy: from the source to a release that is live and verified.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use deploy::engine::{self, Deploy, Outcome};
+use deploy::event::Event;
+use deploy::journal::{Ending, Journal, now_ms};
+use deploy::notify;
+use deploy::plan::{Aim, Plan};
+use deploy::receipt::Step;
+use serde_json::{Value, json};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::answer::{Answer, Failure};
+use crate::args::Lock;
+use crate::opened::Opened;
+use crate::show::Show;
+use crate::when;
+use crate::who::who;
+use crate::working::{deploying, not_frozen, stuck, take_watched};
+
+pub fn run(
+    opened: &Opened,
+    reference: Option<String>,
+    only_if_changed: bool,
+    lock: Lock,
+    json: bool,
+) -> Result<Answer, Failure> {
+    possible(opened, reference.as_deref())?;
+    not_frozen(opened)?;
+    let show = Show::new(json);
+    let mut watch = |event: &Event| show.event(event);
+    let lock = take_watched(opened, lock, "deploy", &mut watch)?;
+    // Frozen while we waited for the lock, perhaps.
+    not_frozen(opened)?;
+    let aim = Aim::Deploy { reference, only_if_changed };
+    let who = who();
+    let stop = told_to_stop();
+    let deploy = Deploy { stop, ..deploying(opened, &lock, &who, &mut watch) };
+    let outcome = go(opened, &deploy, aim)?;
+    drop(deploy);
+    drop(show);
+    told(opened, &outcome)
+}
+
+/// Begins what `aim` says and runs it to its end.
+pub fn go(opened: &Opened, deploy: &Deploy<'_>, aim: Aim) -> Result<Outcome, Failure> {
+    let plan = Plan { aim, previous: deploy.live(), who: deploy.who.to_owned(), at_ms: now_ms() };
+    let journal = Journal::begin(deploy.lock, plan.clone()).map_err(|error| stuck(opened, &error.into()))?;
+    deploy.tell(Event::Begins {
+        app: opened.config.host.app.name.clone(),
+        live: plan.previous.as_ref().map(ToString::to_string),
+        rollback: plan.is_rollback(),
+        who: plan.who,
+    });
+    for text in notify::begins(deploy, &journal) {
+        deploy.tell(Event::Warning { step: Step::Build, text });
+    }
+    engine::run(deploy, journal).map_err(|error| stuck(opened, &error))
+}
+
+/// Says what is live now; in failures, what is still true and what to do.
+fn told(opened: &Opened, outcome: &Outcome) -> Result<Answer, Failure> {
+    let name = &opened.config.host.app.name;
+    let release = outcome.release.as_ref().map_or("the release".into(), ToString::to_string);
+    let failed = || match &outcome.failure {
+        Some((step, why)) => Failure::failed(format!("the deploy failed at {step}: {why}")),
+        None => Failure::failed("the deploy failed"),
+    };
+    let logs = || {
+        let dir = outcome.release.as_ref().map(|id| opened.app.logs(id.as_str()));
+        match dir.filter(|dir| dir.is_dir()) {
+            Some(dir) => format!("what its commands printed is in {}", dir.display()),
+            None => "correct it and deploy again".into(),
+        }
+    };
+    match outcome.ending {
+        Ending::Live => {}
+        Ending::Unchanged => {
+            let text = format!("{name}: nothing changed, {}", opened.still());
+            return Ok(Answer::new(text, object(opened, outcome)));
+        }
+        Ending::Undone => return Err(failed().still(opened.still()).next(logs())),
+        Ending::FlippedBack => {
+            let live = opened.live().map_or("nothing".into(), |live| live.id.to_string());
+            return Err(failed()
+                .still(format!("{live} is live again; {release} is marked bad"))
+                .next(logs()));
+        }
+        Ending::Unhealthy => {
+            let still = format!("{release} is live, and there was nothing to flip back to");
+            return Err(failed().still(still).next("correct it and deploy again"));
+        }
+    }
+    let total: u64 = outcome.took_ms.iter().map(|(_, took)| took).sum();
+    let took = |ms: u64| when::took(Duration::from_millis(ms));
+    let steps: Vec<String> =
+        outcome.took_ms.iter().map(|(step, ms)| format!("{step} {}", took(*ms))).collect();
+    let was = outcome.left.as_ref().map_or("nothing was before".into(), |left| format!("{left} was"));
+    let text = format!("{name}: {release} is live, {was}; {} ({})", took(total), steps.join(", "));
+    let after: Vec<&String> = outcome.problems.iter().filter(|text| is_hook(text)).collect();
+    if let Some(first) = after.first() {
+        // Not flipped back, for the site is healthy; but CI has to know that a queue was not restarted.
+        return Err(Failure::failed(first).still(format!("{release} is live and healthy")).next(logs()));
+    }
+    Ok(Answer::new(text, object(opened, outcome)))
+}
+
+fn is_hook(problem: &str) -> bool {
+    ["after_flip: ", "on_rollback: "].iter().any(|name| problem.starts_with(name))
+}
+
+/// The outcome for programs.
+pub fn object(opened: &Opened, outcome: &Outcome) -> Value {
+    json!({
+        "app": opened.config.host.app.name,
+        "ending": outcome.ending,
+        "release": outcome.release.as_ref().map(ToString::to_string),
+        "live": opened.live().ok().map(|live| live.id.to_string()),
+        "was": outcome.left.as_ref().map(ToString::to_string),
+        "took_us": outcome.flip_us,
+        "took_ms": outcome.took_ms.iter().map(|(step, ms)| (step.name().to_owned(), json!(ms))).collect::<serde_json::Map<_, _>>(),
+        "warnings": outcome.problems,
+    })
+}
+
+/// Whether a deploy can be begun at all.
+fn possible(opened: &Opened, reference: Option<&str>) -> Result<(), Failure> {
+    let Some(source) = &opened.config.host.source else {
+        let what = format!("{} has no [source] to deploy from", opened.config.host.file.display());
+        return Err(Failure::usage(what).next("write [source] with one of dir, git, archive"));
+    };
+    let git = matches!(source.origin, config::host::Origin::Git { .. });
+    if reference.is_some() && !git {
+        return Err(Failure::usage("--ref only has a meaning with source.git").next("leave it out"));
+    }
+    if reference.is_some_and(|reference| reference.is_empty() || reference.starts_with('-')) {
+        return Err(Failure::usage("--ref wants a branch, tag or commit").next("cutover deploy --help"));
+    }
+    Ok(())
+}
+
+/// Set by Ctrl-C and by what ends a CI job: before the flip the deploy is then undone. A second time ends at once, and
+/// the next command tidies up.
+fn told_to_stop() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // The order matters: the first time sets the flag only after it was looked at. What cannot be registered
+        // leaves the signal as it is: it ends the process, and the next command tidies up.
+        drop(signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop)));
+        drop(signal_hook::flag::register(signal, Arc::clone(&stop)));
+    }
+    stop
+}

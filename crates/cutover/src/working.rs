@@ -1,0 +1,135 @@
+//! Working: the deploy lock taken, what a killed command left finished or undone, and then the work itself.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant, SystemTime};
+
+use deploy::engine::{Deploy, EngineError};
+use deploy::event::Event;
+use deploy::freeze::{self, Freeze};
+use deploy::journal::JournalError;
+use deploy::notify;
+use deploy::recover::{self, RecoverError};
+use release::lock::{DeployLock, LockError};
+
+use crate::answer::Failure;
+use crate::args::Lock;
+use crate::opened::Opened;
+use crate::pools::{pools, workers};
+use crate::when;
+use crate::who::who;
+
+/// The deploy lock, with nothing left in hand; or a refusal. `what` tells others who wait what is done.
+pub fn take(opened: &Opened, lock: Lock, what: &str) -> Result<DeployLock, Failure> {
+    take_watched(opened, lock, what, &mut |event| {
+        if let Event::Recovers { release, how } = event {
+            eprintln_quietly(&format!(
+                "cutover: the deploy of {}: {how}",
+                release.as_deref().unwrap_or("a release")
+            ));
+        }
+    })
+}
+
+/// The same, with a watcher of what is finished or undone.
+pub fn take_watched(
+    opened: &Opened,
+    lock: Lock,
+    what: &str,
+    watch: &mut dyn FnMut(&Event),
+) -> Result<DeployLock, Failure> {
+    let note = format!("{}, {what}, since {}", who(), when::stamp(SystemTime::now()));
+    let until = Instant::now() + lock.wait();
+    while let Some(foreign) = freeze::foreign(&opened.app) {
+        if Instant::now() >= until {
+            let next = format!("wait for it, or, if nobody is at work: rm {}", foreign.path.display());
+            return Err(Failure::refused(&foreign).still(opened.still()).next(next));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let left = until.saturating_duration_since(Instant::now());
+    let lock = DeployLock::take_as(&opened.app, left, &note).map_err(|error| {
+        let failure = match error {
+            LockError::Held { .. } => {
+                Failure::refused(&error).next("try again, or wait for it with --wait 30s")
+            }
+            LockError::Unusable { .. } | LockError::Unwritten(_) => Failure::failed(&error),
+        };
+        failure.still(opened.still())
+    })?;
+    let who = who();
+    let deploy = deploying(opened, &lock, &who, watch);
+    recover::recover(&deploy).map_err(|error| unrecovered(opened, &error))?;
+    drop(deploy);
+    Ok(lock)
+}
+
+/// All that the steps of a deploy work with.
+pub fn deploying<'a>(
+    opened: &'a Opened,
+    lock: &'a DeployLock,
+    who: &'a str,
+    watch: &'a mut dyn FnMut(&Event),
+) -> Deploy<'a> {
+    Deploy {
+        lock,
+        config: &opened.config,
+        who,
+        pools: pools(opened),
+        workers: workers(opened),
+        stop: Arc::new(AtomicBool::new(false)),
+        watch: RefCell::new(watch),
+        secrets: notify::secrets(&opened.config),
+    }
+}
+
+/// Refuses while the app is frozen.
+pub fn not_frozen(opened: &Opened) -> Result<(), Failure> {
+    match freeze::frozen(&opened.app) {
+        Ok(None) => Ok(()),
+        Ok(Some(frozen)) => Err(Failure::refused(told(&frozen))
+            .still(opened.still())
+            .next("`cutover unlock` ends it; `cutover rollback` works all the same")),
+        Err(error) => Err(Failure::failed(error).still(opened.still())),
+    }
+}
+
+/// A Freeze, in a sentence.
+pub fn told(frozen: &Freeze) -> String {
+    let Freeze { reason, who, at_ms } = frozen;
+    let since = SystemTime::UNIX_EPOCH + Duration::from_millis(*at_ms);
+    format!("nobody may deploy: {reason} ({who}, {})", when::ago(since))
+}
+
+/// The engine could not go on.
+pub fn stuck(opened: &Opened, error: &EngineError) -> Failure {
+    let failure = Failure::failed(error).still(opened.still());
+    match error {
+        EngineError::Journal(JournalError::Damaged { path, .. }) => {
+            let path = path.display();
+            failure.next(format!("look at it; then `mv {path} {path}.damaged` and try again"))
+        }
+        EngineError::Illegal(_) => {
+            let path = opened.app.journal();
+            let path = path.display();
+            failure.next(format!("look at it; then `mv {path} {path}.damaged` and try again"))
+        }
+        EngineError::Journal(
+            JournalError::Unreadable { .. } | JournalError::Unwritten(_) | JournalError::Unwritable(_),
+        ) => failure.next("the next command finishes or undoes what was begun"),
+    }
+}
+
+fn unrecovered(opened: &Opened, error: &RecoverError) -> Failure {
+    match error {
+        RecoverError::Engine(error) => stuck(opened, error),
+        RecoverError::History(error) => Failure::failed(error).still(opened.still()),
+    }
+}
+
+/// To stderr; nobody may be there to read it.
+fn eprintln_quietly(text: &str) {
+    use std::io::Write;
+    writeln!(std::io::stderr(), "{text}").unwrap_or(());
+}
