@@ -96,6 +96,46 @@ fn sealed_releases_flipped_by_cutover_itself() {
     holds(&server, Flipper::call(flip), 4_000, 100);
 }
 
+/// Twenty deploys, each with its build, its warming through the pool, its checks and its prune, while the site is asked.
+#[test]
+fn releases_that_a_deploy_makes_while_the_site_is_asked() {
+    let probe = tempfile::tempdir().unwrap();
+    let source = probe.path().join("source");
+    probe::scaffold(&probe.path().join("made"), &ids()).unwrap();
+    let (made, next, now) = (probe.path().join("made/releases"), probe.path().join("next"), source.clone());
+    let take = move |id: &str| {
+        std::os::unix::fs::symlink(made.join(id), &next).unwrap();
+        fs::rename(&next, &now).unwrap();
+    };
+    take("r1");
+    // The header would name the deploy's own release; the answers say what they were made of.
+    let app = App::new(&format!(
+        "[source]\ndir = \"{}\"\n[serve]\nlisten = [\"127.0.0.1:0\"]\nrelease_header = false\n[php]\nfpm = \"embedded\"\n\
+         front = \"index.php\"\nworkers = 8\n[health]\npath = \"/route/up\"\n[hooks]\nafter_stage = [\"true\"]\n",
+        source.display()
+    ));
+    let keys = "docroot = \"\"\nkeep = 1\nkeep_for = \"0s\"";
+    app.write_config(&app.config().replace("docroot = \"public\"", keys));
+    fs::set_permissions(app.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    app.cutover(&["deploy"]);
+    let server = app.serve();
+    let root = server.app.root().to_owned();
+    let app = root.clone();
+    let deploy = move |id: &str| {
+        take(id);
+        let out = std::process::Command::new(CUTOVER).arg("-C").arg(&app).arg("deploy").output();
+        let out = out.map_err(|why| why.to_string())?;
+        let said = String::from_utf8_lossy(&out.stdout).into_owned();
+        match out.status.success() && said.contains("in opcache") {
+            true => Ok(()),
+            false => Err(said + &String::from_utf8_lossy(&out.stderr)),
+        }
+    };
+    holds(&server, Flipper::call(deploy), 4_000, 20);
+    let standing = fs::read_dir(root.join("releases")).unwrap().count();
+    assert!(standing <= 5, "prune kept up: {standing}");
+}
+
 /// A site without PHP: static files, and programs below `/cgi-bin`.
 fn probed_as(kind: Kind, config: &str) -> Server {
     let app = App::new(&format!("[serve]\nlisten = [\"127.0.0.1:0\"]\n{config}"));
