@@ -13,6 +13,7 @@ use release::lock::DeployLock;
 use release::prune::{self, RetireError};
 use release::{ReleaseId, live};
 
+use crate::store;
 use crate::used::{self, Workers};
 
 /// How much is kept.
@@ -139,6 +140,12 @@ pub fn prune(lock: &DeployLock, rule: Rule, workers: &[Workers]) -> Result<Prune
     }
     if let Err(error) = prune::empty_trash(lock) {
         pruned.problems.push(format!("the trash could not be emptied: {error}"));
+    }
+    // Last, since a blob is not needed when no release has it as a file any more.
+    if !pruned.gone.is_empty()
+        && let Err(error) = store::sweep(lock)
+    {
+        pruned.problems.push(format!("the store could not be swept: {error}"));
     }
     Ok(pruned)
 }
