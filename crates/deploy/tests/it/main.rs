@@ -9,6 +9,7 @@ mod adopt;
 mod crash;
 mod fpm;
 mod fsck;
+mod live_site;
 mod php;
 mod presets;
 mod reproduced;
