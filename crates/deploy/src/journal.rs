@@ -102,6 +102,8 @@ pub struct Journal {
     file: OwnedFd,
     plan: Plan,
     entries: Vec<Entry>,
+    /// Lines that are to be written with the next one.
+    pending: String,
 }
 
 impl Journal {
@@ -111,7 +113,7 @@ impl Journal {
         let entry = Entry { at_ms: now_ms(), said: Said::Begin(plan.clone()) };
         atomic::replace(&path, line(&entry)?.as_bytes())?;
         let file = open(&path).map_err(|source| JournalError::Unreadable { path: path.clone(), source })?;
-        Ok(Journal { path, file: file.into(), plan, entries: vec![entry] })
+        Ok(Journal { path, file: file.into(), plan, entries: vec![entry], pending: String::new() })
     }
 
     /// The deploy that was begun and is not over. Cuts off a torn last line.
@@ -124,7 +126,7 @@ impl Journal {
         if whole < len {
             atomic::cut(&file, &path, whole as u64)?;
         }
-        Ok(Some(Journal { path, file, plan, entries }))
+        Ok(Some(Journal { path, file, plan, entries, pending: String::new() }))
     }
 
     /// What was asked for.
@@ -209,9 +211,13 @@ impl Journal {
         self.add(Said::Started(step))
     }
 
-    /// A step was done.
+    /// A step was done. The line is on disk with the one after it, before the next step has an effect: one sync for
+    /// both. Lost in between, the step counts as begun, and looks before it acts again.
     pub fn done(&mut self, receipt: Receipt) -> Result<(), JournalError> {
-        self.add(Said::Done(receipt))
+        let entry = Entry { at_ms: now_ms(), said: Said::Done(receipt) };
+        self.pending += &line(&entry)?;
+        self.entries.push(entry);
+        Ok(())
     }
 
     /// A step failed.
@@ -226,7 +232,8 @@ impl Journal {
 
     fn add(&mut self, said: Said) -> Result<(), JournalError> {
         let entry = Entry { at_ms: now_ms(), said };
-        atomic::append(&self.file, &self.path, line(&entry)?.as_bytes())?;
+        let lines = std::mem::take(&mut self.pending) + &line(&entry)?;
+        atomic::append(&self.file, &self.path, lines.as_bytes())?;
         self.entries.push(entry);
         Ok(())
     }
