@@ -7,6 +7,7 @@ use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use release::ReleaseId;
 
 use crate::answer::{Failure, print};
+use crate::command::adopt::AdoptFlags;
 use crate::command::prove::flags::ProveFlags;
 
 /// Atomic deploys for web applications served from a document root: every request sees exactly one release.
@@ -80,6 +81,11 @@ pub enum Command {
     /// End the freeze
     #[command(after_help = "Example:\n  cutover unlock")]
     Unlock,
+    /// Take over the tree of Capistrano, Deployer, Ansistrano, Mina or Envoyer in place, or hand it back
+    #[command(
+        after_help = "Examples:\n  cutover -C /var/www/shop adopt --dry-run\n  cutover -C /var/www/shop adopt\n  cutover -C /var/www/shop adopt --link /var/www/html/shop --good 41\n  cutover -C /var/www/shop adopt --undo\n\nThe link, the releases and the other tool's files are not changed, so that tool goes on working; what it flips,\nCutover follows. Releases that were provably live are sealed, so that `cutover rollback` takes them."
+    )]
+    Adopt(AdoptFlags),
     /// Make a release live
     #[command(
         after_help = "Examples:\n  cutover flip r42\n  cutover -C /srv/shop flip r42 --force   (although it is not sealed)"

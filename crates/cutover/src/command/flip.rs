@@ -1,8 +1,9 @@
 //! flip: makes a release live.
 
 use config::Config;
+use deploy::adopt::books;
 use release::flip::{self, FlipError, Flipped, Target};
-use release::history::{Event, HistoryError};
+use release::history::{self, Event, HistoryError};
 use release::manifest::{self, ManifestError};
 use release::{App, ReleaseId};
 use serde_json::json;
@@ -12,6 +13,7 @@ use crate::args::Lock;
 use crate::history::{catch_up, note_flip};
 use crate::opened::Opened;
 use crate::when;
+use crate::who::who;
 use crate::working::{not_frozen, take};
 
 pub fn run(opened: &Opened, id: &ReleaseId, force: bool, lock: Lock) -> Result<Answer, Failure> {
@@ -80,7 +82,26 @@ pub fn do_flip(opened: &Opened, events: &[Event], target: Target) -> Result<Flip
         Failure::failed(format!("the flip is done but could not be noted in the history: {error}"))
             .still(format!("{} is live", flipped.to))
     })?;
+    keep_books(opened, events, &flipped)?;
     Ok(flipped)
+}
+
+/// Notes the flip where the tool that the app was adopted from would have.
+fn keep_books(opened: &Opened, events: &[Event], flipped: &Flipped) -> Result<(), Failure> {
+    let to = &flipped.to;
+    if flipped.from.as_ref() == Some(to) {
+        return Ok(());
+    }
+    let who = who();
+    let who = who.split('@').next().unwrap_or(&who);
+    let back = history::when_live(events, to).is_some();
+    let flip = books::Flip { to, back, commit: None, branch: None, who };
+    books::flipped(&opened.app, &flip).map_err(|error| {
+        Failure::failed(format!(
+            "the flip is done but could not be noted for the tool that the app was adopted from: {error}"
+        ))
+        .still(format!("{to} is live"))
+    })
 }
 
 /// A release whose own cutover.toml is wrong would be served by rules that nobody wrote: better told before the flip.

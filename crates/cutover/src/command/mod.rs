@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod adopt;
 mod completions;
 mod deploy;
 mod diff;
@@ -39,6 +40,7 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
         }
         Command::Lock { reason } => freeze::lock(&opened()?, &reason),
         Command::Unlock => freeze::unlock(&opened()?),
+        Command::Adopt(flags) => adopt::run(&globals, &flags),
         Command::Flip { release, force, lock } => flip::run(&opened()?, &release, force, lock),
         Command::Rollback { release, force, keep_good, lock } => {
             rollback::run(&opened()?, release, force, keep_good, lock, globals.json)

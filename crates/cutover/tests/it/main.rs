@@ -5,6 +5,7 @@
     reason = "a test's helper may panic as the test itself may"
 )]
 
+mod adopts;
 mod arrows;
 mod at_a_glance;
 mod crashes;
