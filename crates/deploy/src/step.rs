@@ -22,6 +22,7 @@ use release::id::IdError;
 use release::manifest::ManifestError;
 use release::{App, ReleaseId};
 
+use crate::adopt;
 use crate::engine::Deploy;
 use crate::health::HealthError;
 use crate::hook::HookError;
@@ -93,6 +94,9 @@ pub enum StepError {
     /// The record could not be written.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// What was adopted cannot be told.
+    #[error(transparent)]
+    Adopted(adopt::record::RecordError),
     /// No name could be made.
     #[error("cannot name the release: {0}")]
     Name(IdError),

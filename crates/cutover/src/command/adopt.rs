@@ -100,6 +100,9 @@ fn hand_back(root: &Path) -> Result<Answer, Failure> {
         UndoError::Served => Failure::refused(told(&error))
             .still("nothing was changed")
             .next("stop it first: let another server serve the site"),
+        UndoError::Deploying => Failure::refused(told(&error))
+            .still("nothing was changed")
+            .next("`cutover deploy` finishes or undoes it"),
         UndoError::Record(_) | UndoError::Disk(_) | UndoError::Left { .. } => Failure::failed(told(&error))
             .still("the link and the releases were not touched")
             .next("run it again: what was done is not done twice"),

@@ -110,6 +110,17 @@ fn capistrano_and_cutover_take_turns_on_one_tree() {
     assert_eq!(project.live(), second);
     let status = project.cutover(&["status"]);
     assert!(status.contains(&second), "{status}");
+
+    // A deploy of ours bears a name as Capistrano gives them, and is in its log.
+    project.sh("cd src; echo mine > public/index.html; git commit -qam mine");
+    project.cutover(&["deploy"]);
+    let mine = project.live();
+    assert!(mine.len() == 14 && mine > third, "{mine}");
+    let log = std::fs::read_to_string(project.app().join("revisions.log")).unwrap();
+    let last = log.lines().last().unwrap();
+    assert!(last.starts_with("Branch main (at "), "{log}");
+    assert!(last.ends_with(&format!(") deployed as release {mine} by alice")), "{log}");
+
     project.cutover(&["adopt", "--undo"]);
     let fourth = project.deploy("four");
     assert_eq!(project.live(), fourth);

@@ -12,6 +12,8 @@ use release::lock::DeployLock;
 use rustix::fs::{AtFlags, CWD, unlinkat};
 use rustix::io::Errno;
 
+use crate::journal;
+
 use super::record::{self, Record, RecordError};
 use super::tool::Tool;
 use super::{config_file, disk};
@@ -36,6 +38,9 @@ pub enum UndoError {
     /// A server runs on it.
     #[error("cutover serve is running on it")]
     Served,
+    /// A deploy was begun and is not over.
+    #[error("a deploy was begun and is not over")]
+    Deploying,
     /// What was done cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -68,6 +73,10 @@ pub fn undo(lock: DeployLock) -> Result<HandedBack, UndoError> {
     let record = record::read(&app)?.ok_or_else(|| UndoError::NotAdopted(root.to_owned()))?;
     if UnixStream::connect(app.serve_socket()).is_ok() {
         return Err(UndoError::Served);
+    }
+    // A journal that cannot be read tells of no deploy that could still be finished.
+    if matches!(journal::look(&app), Ok(Some(_))) {
+        return Err(UndoError::Deploying);
     }
     let untouched = record.root_after_ns.is_some() && record.root_after_ns == disk::mtime_ns(root);
     let record = record::back(&app, record)?;

@@ -9,6 +9,7 @@ use release::atomic;
 use release::{ReleaseId, live};
 
 use super::{StepError, log, nameless, rename_logs};
+use crate::adopt::scheme;
 use crate::engine::Deploy;
 use crate::event::Event;
 use crate::hook::Shell;
@@ -100,9 +101,12 @@ fn named(deploy: &Deploy<'_>, journal: &Journal, revision: &Revision) -> Result<
     // Pruned ones too: a name is never used twice.
     let events = release::history::read(deploy.app()).map_err(StepError::History)?;
     known.extend(events.into_iter().map(|event| event.id));
+    let now = jiff::Timestamp::now();
+    if let Some(id) = scheme::next(deploy.app(), &known, now).map_err(StepError::Adopted)? {
+        return Ok(id);
+    }
     let salt = format!("{} {}", nameless(journal), std::process::id());
-    name::fresh(&known, jiff::Timestamp::now(), revision.commit.as_deref(), salt.as_bytes())
-        .map_err(StepError::Name)
+    name::fresh(&known, now, revision.commit.as_deref(), salt.as_bytes()).map_err(StepError::Name)
 }
 
 fn asks_for_change(journal: &Journal) -> bool {

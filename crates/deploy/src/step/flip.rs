@@ -11,6 +11,7 @@ use release::prune;
 use release::{ReleaseId, live};
 
 use super::{StepError, dir_of, release};
+use crate::adopt::books;
 use crate::engine::Deploy;
 use crate::journal::Journal;
 use crate::note;
@@ -38,13 +39,19 @@ pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError>
         Err(_) if forced => Target::Forced(id.clone()),
         Err(error) => return Err(StepError::Manifest(error)),
     };
-    let flipped = put(deploy, target, &events)?;
+    let flipped = put(deploy, journal, Step::Flip, target, &events)?;
     let took_us = u64::try_from(flipped.took.as_micros()).unwrap_or(u64::MAX);
     Ok(Receipt::Flipped { from: flipped.from.filter(|from| from != id), took_us })
 }
 
 /// Flips and notes it.
-fn put(deploy: &Deploy<'_>, target: Target, events: &[Event]) -> Result<Flipped, StepError> {
+fn put(
+    deploy: &Deploy<'_>,
+    journal: &Journal,
+    step: Step,
+    target: Target,
+    events: &[Event],
+) -> Result<Flipped, StepError> {
     let before = deploy.live();
     let flipped = match flip::flip(deploy.app(), target) {
         Ok(flipped) => flipped,
@@ -54,7 +61,25 @@ fn put(deploy: &Deploy<'_>, target: Target, events: &[Event]) -> Result<Flipped,
     };
     note::flip(deploy.app(), events, flipped.from.as_ref(), &flipped.to, deploy.who)
         .map_err(StepError::History)?;
+    keep_books(deploy, journal, step, &flipped, events);
     Ok(flipped)
+}
+
+/// Notes it where the tool that the app was adopted from would have; a failure is no reason to flip back.
+fn keep_books(deploy: &Deploy<'_>, journal: &Journal, step: Step, flipped: &Flipped, events: &[Event]) {
+    let to = &flipped.to;
+    if flipped.from.as_ref() == Some(to) {
+        return;
+    }
+    let back = history::when_live(events, to).is_some();
+    // The journal's revision is that of the release it is about; of what is gone back to, its own files tell.
+    let revision = Some(journal.revision()).filter(|_| !back).unwrap_or_default();
+    let (commit, branch) = (revision.commit.as_deref(), revision.branch.as_deref());
+    let who = deploy.who.split('@').next().unwrap_or(deploy.who);
+    if let Err(error) = books::flipped(deploy.app(), &books::Flip { to, back, commit, branch, who }) {
+        let text = format!("not noted for the tool that the app was adopted from: {error}");
+        deploy.tell(crate::event::Event::Warning { step, text });
+    }
 }
 
 /// Takes away what a deploy that failed before its flip has made. The old release was live all along.
@@ -89,7 +114,7 @@ pub fn back(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError
     let back = match live::read(app) {
         // Another tool or person decided otherwise meanwhile: that stays.
         Ok(live) if live.id != *id && live.id != *to => None,
-        Ok(_) | Err(_) => Some(flip_back(deploy, to)?),
+        Ok(_) | Err(_) => Some(flip_back(deploy, journal, to)?),
     };
     if back.is_some() {
         let dir = dir_of(app, to)?;
@@ -100,12 +125,12 @@ pub fn back(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError
     Ok(Receipt::FlippedBack { to: back, problems })
 }
 
-fn flip_back(deploy: &Deploy<'_>, to: &ReleaseId) -> Result<ReleaseId, StepError> {
+fn flip_back(deploy: &Deploy<'_>, journal: &Journal, to: &ReleaseId) -> Result<ReleaseId, StepError> {
     let events = history::read(deploy.app()).map_err(StepError::History)?;
     let target = match manifest::sealed(deploy.app(), to) {
         Ok(sealed) => Target::Sealed(sealed),
         // It was live a moment ago, so it is better than what failed.
         Err(_) => Target::Forced(to.clone()),
     };
-    put(deploy, target, &events).map(|flipped| flipped.to)
+    put(deploy, journal, Step::FlipBack, target, &events).map(|flipped| flipped.to)
 }
