@@ -89,7 +89,7 @@ fn deployer(app: &App, flip: &Flip<'_>) -> Result<(), BooksError> {
         let latest = app.root().join(".dep/latest_release");
         let known: u64 = read(&latest)?.trim().parse().unwrap_or_default();
         if id.parse::<u64>().is_ok_and(|id| id > known) {
-            append_or_replace(&latest, &format!("{id}\n"))?;
+            overwrite(&latest, &format!("{id}\n"))?;
         }
     }
     Ok(())
@@ -103,13 +103,18 @@ fn read(path: &Path) -> Result<String, BooksError> {
     }
 }
 
-/// Written anew beside it and renamed.
-fn append_or_replace(path: &Path, text: &str) -> Result<(), BooksError> {
-    Ok(atomic::replace(path, text.as_bytes())?)
+/// Writes a greater number over a smaller one, in one write, so that none is ever missing. Not by a new file: that
+/// would belong to whoever runs us, and the other tool may run as somebody else.
+fn overwrite(path: &Path, text: &str) -> Result<(), BooksError> {
+    write(path, OFlags::empty(), text)
 }
 
 fn append(path: &Path, text: &str) -> Result<(), BooksError> {
-    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
+    write(path, OFlags::APPEND, text)
+}
+
+fn write(path: &Path, how: OFlags, text: &str) -> Result<(), BooksError> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | how;
     let failed = |why| AtomicError { tried: "open", path: path.to_owned(), why };
     let file = openat(CWD, path, flags, Mode::from_raw_mode(0o664)).map_err(failed)?;
     Ok(atomic::append(&file, path, text.as_bytes())?)

@@ -220,7 +220,7 @@ fn flips_of_ours_are_noted_as_the_other_tool_would_and_keep_its_style_of_link() 
     let next = scheme::next(app, &[id("20991122101504")], jiff::Timestamp::now()).unwrap();
     assert_eq!(next, Some(id("20991122101505")));
 
-    let tree = Tree::made_by(DEPLOYER);
+    let tree = Tree::made_by(&format!("{DEPLOYER}\nln .dep/latest_release latest"));
     let survey = adopt::survey(tree.root(), None, &[]).unwrap();
     adopt_it(&survey).unwrap();
     let known = ["1", "2", "3"].map(id);
@@ -235,6 +235,8 @@ fn flips_of_ours_are_noted_as_the_other_tool_would_and_keep_its_style_of_link() 
         books::flipped(&survey.app, &flip).unwrap();
     }
     assert_eq!(tree.read(".dep/latest_release"), "4\n");
+    // The same file: a new one might not be Deployer's to write.
+    tree.sh("test .dep/latest_release -ef latest");
     let log = tree.read(".dep/releases_log");
     assert_eq!(log.lines().count(), 4, "{log}");
     assert!(log.lines().last().unwrap().contains("\"release_name\":\"4\""), "{log}");
