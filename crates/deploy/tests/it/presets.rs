@@ -182,3 +182,15 @@ fn odd_names_are_written_so_that_they_are_read_back() {
     let text = write(&guess, &Place { name: "shop".into(), root: Some(root.clone()), ..Place::default() });
     assert_eq!(parse(&text).host.app.root, root);
 }
+
+#[test]
+fn what_dokuwiki_keeps_in_its_docroot_is_for_nobody() {
+    let (_dir, guess) = look(&["doku.php", "inc/init.php"]);
+    let guarded = parse(&write(&guess, &place())).says.auth;
+    for path in ["/data/pages/a.txt", "/conf/users.auth.php", "/inc/init.php", "/bin/indexer.php"] {
+        assert!(guarded.iter().any(|rule| rule.path.covers(path.as_bytes())), "{path}");
+    }
+    assert!(
+        !guarded.iter().any(|rule| rule.path.covers(b"/doku.php") || rule.path.covers(b"/lib/exe/css.php"))
+    );
+}
