@@ -28,7 +28,10 @@ pub fn run(globals: &Globals, name: Option<String>, force: bool) -> Result<Answe
         let release = root.join("releases").join("NAME");
         format!("put a release into {}, then cutover seal, cutover flip and cutover serve", release.display())
     } else {
-        format!("read it, and correct app.root ({}), where the app is to run", root.display())
+        format!(
+            "read it, and correct app.root ({}), where the app is to run; then cutover plan and cutover deploy",
+            root.display()
+        )
     };
     let docroot = match guess.docroot.as_str() {
         "" => "the whole release is served".to_owned(),
