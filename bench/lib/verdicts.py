@@ -23,17 +23,19 @@ HEAD = ("| flips | peer | requests | flips made | failed | mixed | stale | worst
 
 
 def rows(names, scenes, seconds, directory):
-    """One row for each peer and scene, as they come."""
+    """One row for each peer and scene, as they come. Each scene has a server of its own: what one remembers too long is no
+    fault of the next scene, and might be refused there as the answer of no release."""
     app_root = os.path.join(directory, "probe")
     for name in names:
-        shutil.rmtree(app_root, ignore_errors=True)
-        app = prove.Probe(app_root)
-        server = peer.start(name, directory, app, CPUS, WORKERS, CPUS)
-        try:
-            for scene in scenes:
-                yield row(name, scene, prove.judge(server.url, app, SCENES[scene], seconds, CPUS), seconds)
-        finally:
-            peer.stop(server)
+        for scene in scenes:
+            shutil.rmtree(app_root, ignore_errors=True)
+            app = prove.Probe(app_root)
+            server = peer.start(name, directory, app, CPUS, WORKERS, CPUS)
+            try:
+                verdict = prove.judge(server.url, app, SCENES[scene], seconds, CPUS)
+            finally:
+                peer.stop(server)
+            yield row(name, scene, verdict, seconds)
 
 
 def row(name, scene, verdict, seconds):
