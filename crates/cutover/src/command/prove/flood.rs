@@ -13,7 +13,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::answer::Failure;
-use crate::command::prove::reasons;
+use serve::log::with_reasons;
 
 /// How long what is under way may take to end after Ctrl-C.
 const GRACE: Duration = Duration::from_secs(2);
@@ -29,7 +29,7 @@ pub fn flood(scenario: Scenario, json: bool) -> Result<Observations, Failure> {
     runtime.block_on(async {
         let began = jiff::Timestamp::now();
         preflight(&scenario).await.map_err(|error| {
-            Failure::usage(reasons(&error)).still("nothing was flooded, nothing was flipped")
+            Failure::usage(with_reasons(&error)).still("nothing was flooded, nothing was flipped")
         })?;
         announce(&scenario, json)?;
         let progress = Arc::clone(&scenario.progress);
@@ -39,11 +39,11 @@ pub fn flood(scenario: Scenario, json: bool) -> Result<Observations, Failure> {
             never = watch(&progress) => match never {},
         };
         let mut observed = observed.map_err(|error| match &error {
-            RunError::Nothing | RunError::Page(_) => Failure::usage(reasons(&error)),
+            RunError::Nothing | RunError::Page(_) => Failure::usage(with_reasons(&error)),
             RunError::First { .. } => {
-                Failure::usage(reasons(&error)).still("nothing was flooded").next("correct how it flips")
+                Failure::usage(with_reasons(&error)).still("nothing was flooded").next("correct how it flips")
             }
-            RunError::Broken(_) | RunError::Runtime(_) => Failure::failed(reasons(&error)),
+            RunError::Broken(_) | RunError::Runtime(_) => Failure::failed(with_reasons(&error)),
         })?;
         observed.began = began.to_string();
         Ok(observed)

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::runtime::Builder;
 
 use crate::answer::{Answer, Failure};
-use crate::command::prove::reasons;
+use serve::log::with_reasons;
 
 /// Flips to each release once, asks for each page some times, and writes the file.
 pub fn learn(scenario: Scenario, file: &Path) -> Result<Answer, Failure> {
@@ -24,7 +24,7 @@ pub fn learn(scenario: Scenario, file: &Path) -> Result<Answer, Failure> {
     let learnt = known::learn(
         &scenario.releases,
         &paths,
-        |release| by.flip(release).map_err(|error| reasons(&error)),
+        |release| by.flip(release).map_err(|error| with_reasons(&error)),
         |path| {
             let exchange = runtime.block_on(client.ask(&Ask::get(path), true));
             let answer = exchange.answer.map_err(|fault| fault.to_string())?;
@@ -42,5 +42,5 @@ pub fn learn(scenario: Scenario, file: &Path) -> Result<Answer, Failure> {
 }
 
 fn told(error: KnownError) -> Failure {
-    Failure::failed(reasons(&error)).still("nothing was written")
+    Failure::failed(with_reasons(&error)).still("nothing was written")
 }

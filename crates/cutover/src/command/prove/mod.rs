@@ -14,6 +14,7 @@ mod scenario;
 
 use flags::ProveFlags;
 use prove::saved;
+use serve::log::with_reasons;
 
 use crate::answer::{Answer, Failure};
 
@@ -23,7 +24,7 @@ pub fn run(flags: &ProveFlags, json: bool) -> Result<Answer, Failure> {
     }
     flags.reports.can_be_written()?;
     if let Some(file) = &flags.replay {
-        let observed = saved::from_file(file).map_err(|error| Failure::usage(reasons(&error)))?;
+        let observed = saved::from_file(file).map_err(|error| Failure::usage(with_reasons(&error)))?;
         return reports::tell(&observed, &flags.reports);
     }
     let scenario = scenario::of(flags)?;
@@ -32,15 +33,4 @@ pub fn run(flags: &ProveFlags, json: bool) -> Result<Answer, Failure> {
     }
     let observed = flood::flood(scenario, json)?;
     reports::tell(&observed, &flags.reports)
-}
-
-/// An error and its sources, in a line.
-fn reasons(error: &dyn std::error::Error) -> String {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        said.push_str(&format!(": {source}"));
-        cause = source.source();
-    }
-    said
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::answer::{Answer, Failure};
 use crate::command::prove::flags::ReportFlags;
-use crate::command::prove::reasons;
+use serve::log::with_reasons;
 
 impl ReportFlags {
     /// Whether all that is to be written can be, before an hour of load is spent on it.
@@ -36,9 +36,10 @@ impl ReportFlags {
 /// Judges, writes the files, and gives the report with its exit code.
 pub fn tell(observed: &Observations, flags: &ReportFlags) -> Result<Answer, Failure> {
     if let Some(path) = &flags.save {
-        saved::to_file(observed, path).map_err(|error| Failure::failed(reasons(&error)))?;
+        saved::to_file(observed, path).map_err(|error| Failure::failed(with_reasons(&error)))?;
     }
-    let verdicts = judge_by(observed, flags.standard()).map_err(|error| Failure::failed(reasons(&error)))?;
+    let verdicts =
+        judge_by(observed, flags.standard()).map_err(|error| Failure::failed(with_reasons(&error)))?;
     if let Some(path) = &flags.junit {
         write(path, &report::junit(observed, &verdicts))?;
     }

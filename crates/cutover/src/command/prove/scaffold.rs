@@ -8,10 +8,10 @@ use serde_json::json;
 
 use crate::answer::{Answer, Failure};
 use crate::command::prove::flags::Setup;
-use crate::command::prove::reasons;
 use crate::command::prove::scenario::kind;
 use crate::command::seal;
 use crate::opened::{Opened, config_at};
+use serve::log::with_reasons;
 
 /// Writes it.
 pub fn write(dir: &Path, ids: &[String], setup: Setup) -> Result<Answer, Failure> {
@@ -20,7 +20,7 @@ pub fn write(dir: &Path, ids: &[String], setup: Setup) -> Result<Answer, Failure
         .map(|id| ReleaseId::parse(id).map_err(|error| Failure::usage(format!("{id}: {error}"))))
         .collect::<Result<_, _>>()?;
     let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    scaffold_as(dir, &names, kind(setup)).map_err(|error| Failure::usage(reasons(&error)))?;
+    scaffold_as(dir, &names, kind(setup)).map_err(|error| Failure::usage(with_reasons(&error)))?;
     let file = dir.join("cutover.toml");
     std::fs::write(&file, config(setup))
         .map_err(|error| Failure::failed(format!("cannot write {}: {error}", file.display())))?;

@@ -16,8 +16,8 @@ use crate::answer::Failure;
 use crate::args::Lock;
 use crate::command::flip;
 use crate::command::prove::flags::{FlipFlags, LoadFlags, Manner, ProveFlags, Setup, SiteFlags};
-use crate::command::prove::reasons;
 use crate::opened::{Opened, config_at};
+use serve::log::with_reasons;
 
 /// A load without an end of its own ends after this even so.
 const AT_MOST: Duration = Duration::from_secs(7 * 86_400);
@@ -66,7 +66,7 @@ fn target(url: &str, site: &SiteFlags) -> Result<Target, Failure> {
         (None, true) => Trust::Anyone,
         (None, false) => Trust::System,
     };
-    let target = Target::parse_trusting(url, &trust).map_err(|error| Failure::usage(reasons(&error)))?;
+    let target = Target::parse_trusting(url, &trust).map_err(|error| Failure::usage(with_reasons(&error)))?;
     if !target.is_local() && !site.i_own_this_host {
         return Err(Failure::usage(format!("{url} is not this machine: {target}"))
             .still("nothing was asked of it")
@@ -86,7 +86,7 @@ fn asked(flags: &ProveFlags) -> Result<Vec<Page>, Failure> {
             .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
         Known::parse(&text)
             .and_then(|known| known.pages(&flags.releases))
-            .map_err(|error| Failure::usage(format!("{}: {}", file.display(), reasons(&error))))?
+            .map_err(|error| Failure::usage(format!("{}: {}", file.display(), with_reasons(&error))))?
     } else if site.header.is_some() || site.learn.is_some() {
         let page = |path: String| Page {
             ask: Ask::get(&path),
