@@ -21,8 +21,9 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, readlinkat, stata
 use rustix::io::Errno;
 
 use crate::fsck::donors::Donors;
+use crate::stage::content::read_hash;
 use crate::stage::create::{open_below, open_dir};
-use crate::stage::put::{lies_in, read_hash};
+use crate::stage::grant::lies_in;
 use crate::store::Store;
 use crate::store::blob::{BlobName, Hash};
 

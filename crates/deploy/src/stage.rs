@@ -12,15 +12,18 @@
 //! checkout of the same content shares its blobs.
 
 mod acl;
+pub(crate) mod content;
 pub(crate) mod create;
 pub mod exclude;
-mod grant;
+pub(crate) mod grant;
+mod list;
 mod look;
-pub(crate) mod put;
+mod put;
 mod rules;
 mod seal;
 mod shared;
 mod sharing;
+mod traits;
 mod tree;
 
 use std::path::{Path, PathBuf};

@@ -12,7 +12,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::fsck::sealed;
-use crate::stage::put::read_hash;
+use crate::stage::content::read_hash;
 use crate::store::blob::{BlobName, Hash};
 
 /// Where contents are said to be. Looked for only when something is to be mended.

@@ -4,6 +4,9 @@
 //! what a build left is cleared away. Submodules are mirrored and checked out likewise. Git LFS is used if installed;
 //! a tree that needs it is refused otherwise, for a release of pointers would be served as it is.
 
+mod lfs;
+mod submodule;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -35,6 +38,17 @@ struct Mirror {
     origin: String,
 }
 
+/// Where a commit is checked out.
+#[derive(Clone, Copy)]
+struct Place<'p> {
+    tree: &'p Path,
+    app: &'p App,
+    /// Where git's index is kept.
+    work: &'p Path,
+    /// How many repositories it is a submodule of.
+    depth: usize,
+}
+
 /// Checks out `reference` (a branch, a tag or a commit) of a repository.
 pub(crate) fn fetch(
     repository: &str,
@@ -47,7 +61,8 @@ pub(crate) fn fetch(
     mirror.update(out)?;
     let (commit, branch) = mirror.resolve(reference, out)?;
     let tree = work.join("tree");
-    mirror.check_out(&commit, app, &tree, work, 0, out)?;
+    let place = Place { tree: &tree, app, work, depth: 0 };
+    mirror.check_out(&commit, place, out)?;
     let (author, message) = mirror.about(&commit)?;
     let revision = Revision { commit: Some(commit), branch, author: Some(author), message: Some(message) };
     Ok(Fetched { tree, revision })
@@ -192,42 +207,31 @@ impl Mirror {
         Ok((author.to_owned(), message.to_owned()))
     }
 
-    /// Makes `tree` the tree of this commit, and what is not part of it goes.
+    /// Makes the place's tree that of this commit; what is not part of it goes.
     fn check_out(
         &self,
         commit: &str,
-        app: &App,
-        tree: &Path,
-        work: &Path,
-        depth: usize,
+        place: Place<'_>,
         out: &mut dyn FnMut(&[u8]),
     ) -> Result<(), SourceError> {
+        let tree = place.tree;
         atomic::make_dir(tree).map_err(|error| disk("make", tree)(error.why))?;
         let name = blake3::hash(tree.as_os_str().as_bytes()).to_hex();
-        let index = work.join(format!("index-{}", name.get(..16).unwrap_or_default()));
+        let index = place.work.join(format!("index-{}", name.get(..16).unwrap_or_default()));
         // Of a git that was killed; ours is the only one at work here, under the deploy lock.
         let lock = index.with_extension("lock");
         if lock.exists() {
             std::fs::remove_file(&lock).map_err(disk("remove", &lock))?;
         }
-        let lfs = has_lfs();
+        let has_lfs = lfs::installed();
         let git = || {
             let mut command = self.git();
             command.arg("--work-tree").arg(tree).env("GIT_INDEX_FILE", &index).current_dir(tree);
-            command.args([
-                "-c",
-                "core.hooksPath=/dev/null",
-                "-c",
-                "core.autocrlf=false",
-                "-c",
-                "advice.detachedHead=false",
-            ]);
-            if lfs {
-                for set in ["smudge=git-lfs smudge -- %f", "process=git-lfs filter-process", "required=true"]
-                {
-                    command.arg("-c").arg(format!("filter.lfs.{set}"));
-                }
-                command.arg("-c").arg(format!("remote.origin.url={}", lfs_origin(&self.origin)));
+            for set in ["core.hooksPath=/dev/null", "core.autocrlf=false", "advice.detachedHead=false"] {
+                command.args(["-c", set]);
+            }
+            if has_lfs {
+                lfs::configure(&mut command, &self.origin);
             }
             command
         };
@@ -236,56 +240,47 @@ impl Mirror {
         run("git", git().args(["checkout-index", "--all", "--force", "--quiet"]), out)?;
         let modules = run("git", git().args(["ls-files", "--stage", "-z"]), out)?;
         let modules: Vec<(String, PathBuf)> =
-            modules.split(|byte| *byte == 0).filter_map(submodule).collect();
+            modules.split(|byte| *byte == 0).filter_map(submodule::parse).collect();
         let mut clean = git();
         clean.args(["clean", "-ffdxq"]);
         for (_, path) in &modules {
-            clean.arg("-e").arg(literal(path));
+            clean.arg("-e").arg(submodule::literal(path));
         }
         run("git", &mut clean, out)?;
-        if !lfs {
-            needs_no_lfs(
-                tree,
-                &run(
-                    "git",
-                    git().args(["ls-files", "-z", "--", ".gitattributes", "**/.gitattributes"]),
-                    out,
-                )?,
-            )?;
+        if !has_lfs {
+            let mut list = git();
+            list.args(["ls-files", "-z", "--", ".gitattributes", "**/.gitattributes"]);
+            lfs::not_needed(tree, &run("git", &mut list, out)?)?;
         }
         for (commit, path) in modules {
-            self.submodule(&git, &commit, &path, app, tree, work, depth, out)?;
+            let url = submodule::url_of(&git, &path);
+            let full = tree.join(path);
+            self.submodule(&commit, url, Place { tree: &full, depth: place.depth + 1, ..place }, out)?;
         }
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments, reason = "what a checkout needs, once more")]
     fn submodule(
         &self,
-        git: &dyn Fn() -> Command,
         commit: &str,
-        path: &Path,
-        app: &App,
-        tree: &Path,
-        work: &Path,
-        depth: usize,
+        url: Option<String>,
+        place: Place<'_>,
         out: &mut dyn FnMut(&[u8]),
     ) -> Result<(), SourceError> {
-        let full = tree.join(path);
-        let Some(url) = url_of(git, path) else {
+        let Some(url) = url else {
             // A commit without an entry in .gitmodules: git itself leaves such a directory empty.
-            return atomic::make_dir(&full).map_err(|error| disk("make", &full)(error.why));
+            return atomic::make_dir(place.tree).map_err(|error| disk("make", place.tree)(error.why));
         };
-        if depth >= MAX_DEPTH {
+        if place.depth > MAX_DEPTH {
             let why = std::io::Error::other("submodules are nested too deeply");
-            return Err(disk("check out", &full)(why));
+            return Err(disk("check out", place.tree)(why));
         }
-        let mirror = Mirror::of(app, &resolve_url(&self.origin, &url));
+        let mirror = Mirror::of(place.app, &submodule::resolve(&self.origin, &url));
         if mirror.commit(commit).is_none() {
             mirror.update(out)?;
         }
         let (commit, _) = mirror.resolve(commit, out)?;
-        mirror.check_out(&commit, app, &full, work, depth + 1, out)
+        mirror.check_out(&commit, place, out)
     }
 }
 
@@ -306,108 +301,4 @@ fn git() -> Command {
     command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
     command.args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"]);
     command
-}
-
-/// `160000 <commit> 0<TAB>path`: a submodule.
-fn submodule(line: &[u8]) -> Option<(String, PathBuf)> {
-    let line = line.strip_prefix(b"160000 ")?;
-    let tab = line.iter().position(|byte| *byte == b'\t')?;
-    let commit = std::str::from_utf8(line.get(..tab)?).ok()?.split(' ').next()?;
-    Some((commit.to_owned(), PathBuf::from(OsStr::from_bytes(line.get(tab + 1..)?))))
-}
-
-/// What .gitmodules says about the submodule at this path.
-fn url_of(git: &dyn Fn() -> Command, path: &Path) -> Option<String> {
-    let mut ask = git();
-    ask.args(["config", "--file", ".gitmodules", "-z", "--get-regexp", r"^submodule\..*\.path$"]);
-    let listed = run("git", &mut ask, &mut |_| {}).ok()?;
-    let name = listed.split(|byte| *byte == 0).find_map(|entry| {
-        let at = entry.iter().position(|byte| *byte == b'\n')?;
-        let same = entry.get(at + 1..)? == path.as_os_str().as_bytes();
-        let key = std::str::from_utf8(entry.get(..at)?).ok()?;
-        if same { Some(key.strip_suffix(".path")?.to_owned()) } else { None }
-    })?;
-    let mut ask = git();
-    ask.args(["config", "--file", ".gitmodules", "--get"]).arg(format!("{name}.url"));
-    run("git", &mut ask, &mut |_| {})
-        .ok()
-        .map(|bytes| line(&bytes))
-        .filter(|url| !url.is_empty() && !url.starts_with('-'))
-}
-
-/// A submodule's address may be relative to that of its parent (gitsubmodules(7)).
-fn resolve_url(parent: &str, url: &str) -> String {
-    if !(url.starts_with("./") || url.starts_with("../")) {
-        return url.to_owned();
-    }
-    let mut base = parent.trim_end_matches('/').to_owned();
-    let mut rest = url;
-    loop {
-        if let Some(next) = rest.strip_prefix("./") {
-            rest = next;
-        } else if let Some(next) = rest.strip_prefix("../") {
-            rest = next;
-            let cut = base.rfind(['/', ':']).unwrap_or(0);
-            base.truncate(cut);
-        } else {
-            let separator = if base.is_empty() || base.ends_with(':') { "" } else { "/" };
-            return format!("{base}{separator}{rest}");
-        }
-    }
-}
-
-/// A path as a pattern of `git clean -e` that means this path only.
-fn literal(path: &Path) -> std::ffi::OsString {
-    let mut pattern = vec![b'/'];
-    for byte in path.as_os_str().as_bytes() {
-        if b"*?[]\\ !#".contains(byte) {
-            pattern.push(b'\\');
-        }
-        pattern.push(*byte);
-    }
-    OsStr::from_bytes(&pattern).to_owned()
-}
-
-fn has_lfs() -> bool {
-    run("git-lfs", Command::new("git-lfs").arg("version"), &mut |_| {}).is_ok()
-}
-
-/// The repository as git-lfs takes it: it finds out by itself where the large files of one are, but wants a path as an
-/// address.
-fn lfs_origin(origin: &str) -> String {
-    if Path::new(origin).is_absolute() { format!("file://{origin}") } else { origin.to_owned() }
-}
-
-/// Refuses a tree whose .gitattributes (listed, NUL after each) hand files to git-lfs.
-fn needs_no_lfs(tree: &Path, listed: &[u8]) -> Result<(), SourceError> {
-    for name in listed.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let path = tree.join(OsStr::from_bytes(name));
-        // A link to nowhere, say, hands nothing to anybody.
-        let text = std::fs::read(&path).unwrap_or_default();
-        if text
-            .split(|byte| *byte == b'\n')
-            .any(|line| !line.starts_with(b"#") && line.windows(10).any(|at| at == b"filter=lfs"))
-        {
-            return Err(SourceError::NoLfs { path });
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_relative_submodule_lies_beside_its_parent() {
-        for (parent, url, wanted) in [
-            ("https://host/group/shop.git", "../lib.git", "https://host/group/lib.git"),
-            ("git@host:group/shop.git", "../lib.git", "git@host:group/lib.git"),
-            ("/srv/git/shop/", "../../lib", "/srv/lib"),
-            ("/srv/git/shop", "./lib", "/srv/git/shop/lib"),
-            ("/srv/git/shop", "https://x/y", "https://x/y"),
-        ] {
-            assert_eq!(resolve_url(parent, url), wanted);
-        }
-    }
 }

@@ -119,3 +119,19 @@ fn one(open: &OwnedFd, uid: u32, creator: &Creator) -> Result<(), Errno> {
         granted => granted,
     }
 }
+
+/// Whether a path is `place` or lies below it.
+pub(crate) fn lies_in(path: &[u8], place: &[u8]) -> bool {
+    path.strip_prefix(place).is_some_and(|rest| place.is_empty() || rest.is_empty() || rest.starts_with(b"/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_covers_itself_and_what_is_below() {
+        assert!(lies_in(b"a/b", b"a") && lies_in(b"a", b"a") && lies_in(b"x", b""));
+        assert!(!lies_in(b"ab", b"a") && !lies_in(b"a", b"a/b"));
+    }
+}

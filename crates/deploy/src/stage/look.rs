@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use release::manifest::{self, Entry, Kind, Manifest};
 use release::{App, live};
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, readlinkat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, readlinkat, statat};
 use rustix::io::Errno;
 
+use crate::stage::content::read_hash;
 use crate::stage::create::open_below;
-use crate::stage::put::{mode_of, read_hash};
+use crate::stage::list::each_in;
 use crate::stage::rules::Rules;
+use crate::stage::traits::mode_of;
 use crate::stage::tree::{own_dirs, special};
 use crate::stage::{StageError, open_tree};
 use crate::store::blob::Hash;
@@ -129,23 +131,15 @@ impl Looker<'_> {
     fn directory(&mut self, mut path: Vec<u8>, todo: &mut Vec<Vec<u8>>) -> Result<(), StageError> {
         let dir = open_below(self.source, &path, OFlags::RDONLY | OFlags::DIRECTORY);
         let dir = dir.map_err(|why| self.unreadable(&path, why))?;
-        let len = path.len();
-        for entry in Dir::read_from(&dir).map_err(|why| self.unreadable(&path, why))? {
-            let entry = entry.map_err(|why| self.unreadable(&path, why))?;
-            let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
-                continue;
+        let from = self.from;
+        let failed =
+            |path: &[u8], why| StageError::Unreadable { path: from.join(OsStr::from_bytes(path)), why };
+        each_in(&dir, &mut path, failed, |name, path| {
+            if self.rules.exclude.covers(path, name.to_bytes()) || self.shared.contains(&path) {
+                return Ok(());
             }
-            if len > 0 {
-                path.push(b'/');
-            }
-            path.extend_from_slice(name.to_bytes());
-            if !self.rules.exclude.covers(&path, name.to_bytes()) && !self.shared.contains(&&path[..]) {
-                self.entry(&dir, name, &path, todo)?;
-            }
-            path.truncate(len);
-        }
-        Ok(())
+            self.entry(&dir, name, path, todo)
+        })
     }
 
     fn entry(

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::stage::create::{Creator, open_below, open_dir};
 use crate::stage::exclude::Exclude;
-use crate::stage::put::lies_in;
+use crate::stage::grant::lies_in;
 use crate::stage::rules::Rules;
 use crate::stage::sharing::Sharing;
 use crate::stage::tree::{self, Plan, special};

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use crate::stage::StageError;
 use crate::stage::rules::Rules;
 use crate::store::Store;
+use crate::store::index::Fate;
 
 /// How an unchanged file gets into the next release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,17 @@ pub(crate) enum Sharing {
     Clones,
     /// Copied.
     Nothing,
+}
+
+impl Sharing {
+    /// What becomes of a file that is written anew.
+    pub fn fate(self) -> Fate {
+        match self {
+            Sharing::Links { .. } => Fate::Fresh,
+            Sharing::Clones => Fate::FreshToClone,
+            Sharing::Nothing => Fate::Private,
+        }
+    }
 }
 
 /// Decides by the configuration, and by trying what the file system can do between the store and the release.

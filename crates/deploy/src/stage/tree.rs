@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use release::App;
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Dir, FileType, OFlags, Stat, fstat, readlinkat, statat};
+use rustix::fs::{AtFlags, FileType, OFlags, Stat, fstat, readlinkat, statat};
 use rustix::io::Errno;
 
 use crate::stage::create::{Creator, open_below};
 use crate::stage::exclude::Exclude;
+use crate::stage::list::each_in;
 use crate::stage::put::{Putter, Spot};
 use crate::stage::sharing::Sharing;
 use crate::stage::{Progress, StageError, Staged, unwritten};
@@ -145,7 +146,7 @@ struct SeenDir {
 /// Looks at every directory again: a file that came, went or was renamed since would be missing or double.
 fn unchanged(plan: &Plan<'_>, from: &OwnedFd, seen: &[SeenDir]) -> Result<(), StageError> {
     for dir in seen {
-        let path = || plan.from.join(OsStr::from_bytes(&dir.path));
+        let path = || full(plan.from, &dir.path);
         let name: &[u8] = if dir.path.is_empty() { b"." } else { &dir.path };
         let now = statat(from, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| mark(&stat));
         if now != Ok(dir.mark) {
@@ -191,25 +192,16 @@ impl Worker<'_> {
         let stat = fstat(&from).map_err(|why| self.unreadable(&path, why))?;
         self.seen.push(SeenDir { path: path.clone(), mark: mark(&stat) });
         self.staged.dirs += 1;
-        let listed = Dir::read_from(&from).map_err(|why| self.unreadable(&path, why))?;
-        let len = path.len();
-        for entry in listed {
-            let entry = entry.map_err(|why| self.unreadable(&path, why))?;
-            let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
-                continue;
+        let plan = self.plan;
+        let failed = |path: &[u8], why| StageError::Unreadable { path: full(plan.from, path), why };
+        each_in(&from, &mut path, failed, |name, path| {
+            if plan.exclude.covers(path, name.to_bytes()) || plan.left_out.contains(&path) {
+                return Ok(());
             }
-            if len > 0 {
-                path.push(b'/');
-            }
-            path.extend_from_slice(name.to_bytes());
-            if !self.plan.exclude.covers(&path, name.to_bytes()) && !self.plan.left_out.contains(&&path[..]) {
-                self.entry(Spot { from: &from, to: &to, name, path: &path })?;
-            }
-            path.truncate(len);
-        }
+            self.entry(Spot { from: &from, to: &to, name, path })
+        })?;
         // The top has its mode already.
-        if len > 0 {
+        if !path.is_empty() {
             let mode = stat.st_mode;
             self.plan.creator.finish_dir(&to, mode).map_err(unwritten(&self.release(&path)))?;
         }
@@ -264,12 +256,16 @@ impl Worker<'_> {
     }
 
     fn source(&self, path: &[u8]) -> PathBuf {
-        self.plan.from.join(OsStr::from_bytes(path))
+        full(self.plan.from, path)
     }
 
     fn release(&self, path: &[u8]) -> PathBuf {
-        self.plan.to.join(OsStr::from_bytes(path))
+        full(self.plan.to, path)
     }
+}
+
+fn full(top: &Path, path: &[u8]) -> PathBuf {
+    top.join(OsStr::from_bytes(path))
 }
 
 /// What is neither a file, a directory nor a link.
