@@ -16,3 +16,4 @@ mod rules;
 mod server;
 mod static_files;
 mod transport;
+mod version_keys;
