@@ -220,6 +220,7 @@ impl Deploy<'_> {
             ("CUTOVER_PREVIOUS", id(previous)),
             ("CUTOVER_REVISION", text(revision.commit)),
             ("CUTOVER_BRANCH", text(revision.branch)),
+            ("CUTOVER_DIRTY", if revision.dirty { "1" } else { "" }.into()),
             ("CUTOVER_USER", journal.plan().who.clone().into()),
             ("CUTOVER_PHASE", phase.into()),
         ];

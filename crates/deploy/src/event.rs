@@ -36,6 +36,10 @@ pub enum Event {
     Named {
         /// The release.
         release: String,
+        /// The commit it is made of, if that is known.
+        commit: Option<String>,
+        /// The tree has changes that are not committed.
+        dirty: bool,
     },
     /// A step gets on.
     Progress {

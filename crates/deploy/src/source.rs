@@ -30,6 +30,18 @@ pub struct Revision {
     pub author: Option<String>,
     /// The first line of its message.
     pub message: Option<String>,
+    /// The tree is not what was committed: it has changes that nobody else has.
+    #[serde(default)]
+    pub dirty: bool,
+}
+
+impl Revision {
+    /// Its commit in short, and whether that is all: `9f3c2a1b2d` or `9f3c2a1b2d dirty`.
+    pub fn short(&self) -> Option<String> {
+        let commit = self.commit.as_deref()?;
+        let commit = commit.get(..10).unwrap_or(commit);
+        Some(if self.dirty { format!("{commit} dirty") } else { commit.to_owned() })
+    }
 }
 
 /// A tree that can be built and staged.

@@ -140,12 +140,13 @@ pub fn told(receipt: &Receipt) -> String {
     let some = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     match receipt {
         Receipt::Built { release, unchanged: true, .. } => format!("{release} would be what is live"),
-        Receipt::Built { release, revision, .. } => {
-            match revision.commit.as_deref().and_then(|c| c.get(..10)) {
-                Some(commit) => format!("{release}, commit {commit}"),
-                None => release.to_string(),
+        Receipt::Built { release, revision, .. } => match revision.short() {
+            Some(commit) if revision.dirty => {
+                format!("{release}, commit {commit}: with changes that are not committed")
             }
-        }
+            Some(commit) => format!("{release}, commit {commit}"),
+            None => release.to_string(),
+        },
         Receipt::Staged { files, bytes, bytes_copied } => {
             format!("{}, {}, {} copied", some(*files, "file"), size(*bytes), size(*bytes_copied))
         }

@@ -2,7 +2,8 @@
 
 use config::host::Origin;
 use deploy::diff::{self, Change, What};
-use deploy::source::{self, Commit};
+use deploy::record;
+use deploy::source::{self, Commit, Revision};
 use release::ReleaseId;
 use release::manifest::{self, Manifest, ManifestError};
 use serde_json::{Value, json};
@@ -12,8 +13,14 @@ use crate::opened::Opened;
 
 pub fn run(opened: &Opened, first: &ReleaseId, second: &ReleaseId) -> Result<Answer, Failure> {
     let diff = diff::diff(&load(opened, first)?, &load(opened, second)?);
-    let commits = between(opened, first, second);
+    let made_of = [first, second].map(|id| record::read(&opened.app, id).map(|record| record.revision));
+    let commits = between(opened, [made_of[0].as_ref(), made_of[1].as_ref()]);
     let mut lines: Vec<String> = Vec::new();
+    for (id, revision) in [first, second].into_iter().zip(made_of.iter().flatten()) {
+        if let Some(commit) = revision.short().filter(|_| revision.dirty) {
+            lines.push(format!("{id} is {commit}: with changes that were not committed"));
+        }
+    }
     for commit in commits.iter().flatten() {
         let short = commit.commit.get(..10).unwrap_or(&commit.commit);
         lines.push(format!("* {short} {} ({})", commit.message, commit.author));
@@ -35,6 +42,7 @@ pub fn run(opened: &Opened, first: &ReleaseId, second: &ReleaseId) -> Result<Ans
         "removed": diff.removed.iter().map(object).collect::<Vec<_>>(),
         "same": diff.same,
         "commits": commits,
+        "made_of": made_of,
     });
     Ok(Answer::new(lines.join("\n"), json))
 }
@@ -53,20 +61,13 @@ fn load(opened: &Opened, id: &ReleaseId) -> Result<Manifest, Failure> {
 }
 
 /// The commits between the two, if both releases say theirs and a repository that is here knows them.
-fn between(opened: &Opened, first: &ReleaseId, second: &ReleaseId) -> Option<Vec<Commit>> {
-    let (first, second) = (commit(opened, first)?, commit(opened, second)?);
+fn between(opened: &Opened, made_of: [Option<&Revision>; 2]) -> Option<Vec<Commit>> {
+    let [first, second] = made_of.map(|revision| revision?.commit.as_deref());
     let dir = match &opened.config.host.source.as_ref()?.origin {
         Origin::Dir(dir) => Some(dir.as_path()),
         Origin::Git { .. } | Origin::Archive(_) => None,
     };
-    source::commits(&opened.app, dir, &first, &second)
-}
-
-/// The commit that a release's record names. Without one only the files are compared.
-fn commit(opened: &Opened, id: &ReleaseId) -> Option<String> {
-    let record = std::fs::read(opened.app.state().join("records").join(id)).ok()?;
-    let record: Value = serde_json::from_slice(&record).ok()?;
-    Some(record.get("revision")?.get("commit")?.as_str()?.to_owned())
+    source::commits(&opened.app, dir, first?, second?)
 }
 
 fn told(change: &Change) -> String {

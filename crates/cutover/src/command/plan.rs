@@ -5,8 +5,9 @@ use std::path::Path;
 use config::host::Moment;
 use deploy::keep::{self, Rule};
 use deploy::plan::{Aim, Plan};
+use deploy::source::{self, Revision};
 use deploy::stage::{self, Preview, Rules};
-use deploy::{journal, source, step};
+use deploy::{journal, step};
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Failure};
@@ -43,7 +44,7 @@ pub fn run(opened: &Opened, reference: Option<String>, lock: Lock) -> Result<Ans
     let gone: Vec<String> =
         keep::after_next(&lock, rule).unwrap_or_default().iter().map(ToString::to_string).collect();
 
-    let mut lines = vec![from(opened, fetched.revision.commit.as_deref(), &fetched.tree)];
+    let mut lines = vec![from(opened, &fetched.revision, &fetched.tree)];
     let mut commands = Vec::new();
     if !source.exclude.is_empty() {
         lines.push(format!("leaves out {}", source.exclude.join(", ")));
@@ -69,9 +70,12 @@ pub fn run(opened: &Opened, reference: Option<String>, lock: Lock) -> Result<Ans
     Ok(Answer::new(lines.join("\n"), object(opened, &preview, &commands, &gone)))
 }
 
-fn from(opened: &Opened, commit: Option<&str>, tree: &Path) -> String {
+fn from(opened: &Opened, revision: &Revision, tree: &Path) -> String {
     let name = &opened.config.host.app.name;
-    match commit {
+    match &revision.commit {
+        Some(commit) if revision.dirty => {
+            format!("{name}: commit {commit}, with changes that are not committed; {}", opened.still())
+        }
         Some(commit) => format!("{name}: commit {commit}; {}", opened.still()),
         None => format!("{name}: from {}; {}", tree.display(), opened.still()),
     }

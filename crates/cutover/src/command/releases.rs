@@ -51,8 +51,8 @@ fn table(listed: &[Listed], made_of: &[String]) -> String {
 /// What a release is made of, in a few words: its commit, its branch and the first line of its message.
 fn made_of(record: Option<&Record>) -> String {
     let Some(Record { revision, builder, .. }) = record else { return String::new() };
-    let commit = revision.commit.as_deref().and_then(|commit| commit.get(..10));
-    let parts = [commit, revision.branch.as_deref(), revision.message.as_deref()];
+    let commit = revision.short();
+    let parts = [commit.as_deref(), revision.branch.as_deref(), revision.message.as_deref()];
     let said: Vec<&str> = parts.into_iter().flatten().collect();
     if said.is_empty() { format!("by {builder}") } else { format!("{}, by {builder}", said.join(" ")) }
 }

@@ -77,6 +77,41 @@ fn a_failing_after_flip_is_told_with_exit_code_1_and_the_release_stays_live() {
 }
 
 #[test]
+fn a_release_made_of_changes_that_are_not_committed_says_so() {
+    let (shop, source) = shop("exclude = ['.git', '*.log']\n");
+    let git = |words: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        git.arg("-C").arg(source.path()).args(["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]);
+        assert!(git.args(words).output().expect("git is missing: apt-get install git").status.success());
+    };
+    git(&["init", "-q"]);
+    git(&["add", "-A"]);
+    git(&["commit", "-q", "-m", "first"]);
+    // What is left out of a release does not make it dirty.
+    std::fs::write(source.path().join("debug.log"), "x").unwrap();
+    shop.ok(&["deploy"]);
+    let clean = shop.json(&["status"]).1["live"].as_str().unwrap().to_owned();
+    page(&source, "two");
+    assert!(shop.ok(&["plan"]).contains(", with changes that are not committed; "));
+    let said = shop.ok(&["deploy", "--only-if-changed"]);
+    assert!(said.contains(" dirty: with changes that are not committed"), "{said}");
+    assert_eq!(live_page(&shop), "two");
+    let dirty = shop.json(&["status"]).1["live"].as_str().unwrap().to_owned();
+    let table = shop.ok(&["releases"]);
+    assert_eq!(table.matches(" dirty ").count(), 1, "{table}");
+    let said = shop.ok(&["diff", &clean, &dirty]);
+    assert!(said.starts_with(&format!("{dirty} is ")) && said.contains("were not committed"), "{said}");
+    let events = shop.ok(&["deploy", "--json"]);
+    let named = events.lines().find(|line| line.contains(r#""named""#)).unwrap();
+    assert!(named.contains(r#""dirty":true"#) && named.contains(r#""commit":""#), "{named}");
+    // Not committed still, the same files are nothing new; another change is, though the commit is the same.
+    assert!(shop.ok(&["deploy", "--only-if-changed"]).contains("nothing changed"));
+    page(&source, "three");
+    shop.ok(&["deploy", "--only-if-changed"]);
+    assert_eq!(live_page(&shop), "three");
+}
+
+#[test]
 fn wrong_usage_changes_nothing_and_exits_with_2() {
     let (shop, _source) = shop("");
     assert!(shop.fails(2, &["deploy", "--ref", "main"]).contains("--ref only has a meaning with source.git"));

@@ -38,7 +38,8 @@ pub(crate) fn fetch(
             return Err(SourceError::InsideApp { path: path.to_owned(), inside: dir });
         }
     }
-    let revision = git::revision_of(path);
+    let exclude = Exclude::new(&source.exclude);
+    let revision = git::revision_of(path, &exclude);
     if source.build.is_empty() {
         return Ok(Fetched { tree: path.to_owned(), revision });
     }
@@ -46,7 +47,7 @@ pub(crate) fn fetch(
     atomic::make_dir(&tree).map_err(|error| disk("make", &tree)(error.why))?;
     let avoid = [app.releases(), app.slots(), app.shared(), app.state(), work.to_owned()];
     let avoid: Vec<(u64, u64)> = avoid.iter().filter_map(|dir| place(dir)).collect();
-    Mirror { exclude: Exclude::new(&source.exclude), avoid }.dir(path, &tree, &mut Vec::new())?;
+    Mirror { exclude, avoid }.dir(path, &tree, &mut Vec::new())?;
     Ok(Fetched { tree, revision })
 }
 

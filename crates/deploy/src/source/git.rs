@@ -4,6 +4,7 @@
 //! what a build left is cleared away. Submodules are mirrored and checked out likewise. Git LFS is used if installed;
 //! a tree that needs it is refused otherwise, for a release of pointers would be served as it is.
 
+mod checkout;
 mod lfs;
 mod submodule;
 
@@ -17,6 +18,8 @@ use release::atomic;
 
 use crate::source::run::{line, run};
 use crate::source::{Fetched, Revision, SourceError, disk};
+
+pub(crate) use checkout::revision_of;
 
 /// Submodules within submodules within …: deeper than this, they contain themselves.
 const MAX_DEPTH: usize = 10;
@@ -64,29 +67,9 @@ pub(crate) fn fetch(
     let place = Place { tree: &tree, app, work, depth: 0 };
     mirror.check_out(&commit, place, out)?;
     let (author, message) = mirror.about(&commit)?;
-    let revision = Revision { commit: Some(commit), branch, author: Some(author), message: Some(message) };
+    let (author, message) = (Some(author), Some(message));
+    let revision = Revision { commit: Some(commit), branch, author, message, dirty: false };
     Ok(Fetched { tree, revision })
-}
-
-/// What a directory is a checkout of, if it is one. Never fails: it only informs.
-pub(crate) fn revision_of(dir: &Path) -> Revision {
-    let ask = |words: &[&str]| {
-        let mut command = git();
-        command.arg("-C").arg(dir).args(words);
-        run("git", &mut command, &mut |_| {}).ok().map(|bytes| line(&bytes)).filter(|text| !text.is_empty())
-    };
-    // A repository above would say nothing about a directory that it ignores, such as a build's output.
-    let inside = ask(&["rev-parse", "--show-cdup"]).is_none()
-        && ask(&["rev-parse", "--is-inside-work-tree"]).is_some();
-    if !inside {
-        return Revision::default();
-    }
-    Revision {
-        commit: ask(&["rev-parse", "--verify", "HEAD"]),
-        branch: ask(&["symbolic-ref", "--short", "-q", "HEAD"]),
-        author: ask(&["log", "-1", "--format=%an <%ae>"]),
-        message: ask(&["log", "-1", "--format=%s"]),
-    }
 }
 
 /// The commits that `new` has and `old` has not, newest first, as far as a mirror of this app or the repository at

@@ -44,7 +44,8 @@ pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError>
     let release = named(deploy, journal, &fetched.revision)?;
     let unchanged = asks_for_change(journal) && is_live(deploy, &fetched.tree, &fetched.revision)?;
     rename_logs(deploy, journal, &release);
-    deploy.tell(Event::Named { release: release.to_string() });
+    let Revision { commit, dirty, .. } = fetched.revision.clone();
+    deploy.tell(Event::Named { release: release.to_string(), commit, dirty });
     Ok(Receipt::Built { release, tree: fetched.tree, revision: fetched.revision, unchanged })
 }
 
@@ -119,9 +120,12 @@ fn asks_for_change(journal: &Journal) -> bool {
 /// Whether the tree is what is live: the same commit, or, where there are none, the same files.
 fn is_live(deploy: &Deploy<'_>, tree: &Path, revision: &Revision) -> Result<bool, StepError> {
     let Ok(live) = live::read(deploy.app()) else { return Ok(false) };
-    let before = record::read(deploy.app(), &live.id).map(|record| record.revision.commit);
-    if let (Some(now), Some(Some(before))) = (&revision.commit, before) {
-        return Ok(*now == before);
+    let before = record::read(deploy.app(), &live.id).map(|record| record.revision);
+    // With changes that are not committed the commit says nothing about the files.
+    if let (Some(now), Some(before)) = (&revision.commit, before)
+        && let (Some(before), false) = (&before.commit, before.dirty || revision.dirty)
+    {
+        return Ok(now == before);
     }
     let preview = stage::look(deploy.app(), &Rules::of(&deploy.config.host)?, tree)?;
     Ok(preview.added.is_empty() && preview.changed.is_empty() && preview.removed.is_empty())
