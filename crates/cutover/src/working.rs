@@ -1,6 +1,6 @@
 //! Working: the deploy lock taken, what a killed command left finished or undone, and then the work itself.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime};
@@ -78,6 +78,8 @@ pub fn deploying<'a>(
         who,
         pools: pools(opened),
         workers: workers(opened),
+        fresh_pool: None,
+        fresh: OnceCell::new(),
         stop: Arc::new(AtomicBool::new(false)),
         watch: RefCell::new(watch),
         secrets: notify::secrets(&opened.config),

@@ -1,6 +1,6 @@
 //! Engine: the loop that runs the steps; a deploy, a rollback and a recovery alike.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,12 +34,25 @@ pub struct Deploy<'a> {
     pub pools: Vec<Address>,
     /// Where pools tell what their workers do.
     pub workers: Vec<Workers>,
+    /// How a second master of the embedded pool is started; `None`: no such pool runs, or it cannot be told to.
+    pub fresh_pool: Option<FreshPool<'a>>,
+    /// The pool that was started for the release of this deploy, if one was.
+    pub fresh: OnceCell<Address>,
     /// Set when the deploy is to stop: before the flip it then fails, after it it goes on.
     pub stop: Arc<AtomicBool>,
     /// Told of each event.
     pub watch: RefCell<&'a mut dyn FnMut(&Event)>,
     /// Texts that are shown as `***`.
     pub secrets: Vec<String>,
+}
+
+/// How a second master of the embedded pool is started, with an empty opcache.
+pub struct FreshPool<'a> {
+    /// Each release wants one of its own: it preloads code.
+    pub always: bool,
+    /// Starts one for the release in this directory, and gives its address once it answers. An error says what is
+    /// wrong; the old master then goes on alone.
+    pub start: &'a dyn Fn(&Path) -> Result<Address, String>,
 }
 
 /// How a deploy went.
@@ -148,6 +161,11 @@ impl Deploy<'_> {
     /// What is live now; `None` also while the link is broken.
     pub fn live(&self) -> Option<ReleaseId> {
         live::read(self.app()).ok().map(|live| live.id)
+    }
+
+    /// The pools that the release in hand is asked of.
+    pub fn asked(&self) -> &[Address] {
+        self.fresh.get().map_or(&self.pools, std::slice::from_ref)
     }
 
     /// Tells whoever watches.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use config::Says;
 use config::host::Health;
 use config::value::ListenAt;
+use fastcgi::Address;
 use fastcgi::blocking::{self, BlockingError, Limits};
 use release::ReleaseId;
 
@@ -81,7 +82,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub fn staged(subject: &Subject<'_, '_>, health: &Health) -> Result<u64, HealthError> {
     again(health.attempts, || {
         let asked = format!("{} of {}", health.path, subject.id);
-        let Some((status, said)) = ask(subject, &health.path, health.timeout)? else { return Ok(0) };
+        let Some((status, said)) =
+            ask(subject, &health.path, health.timeout, subject.deploy.asked().first())?
+        else {
+            return Ok(0);
+        };
         match status == health.expect {
             true => Ok(1),
             false => Err(HealthError::Status { asked, status, expected: health.expect.to_string(), said }),
@@ -89,15 +94,24 @@ pub fn staged(subject: &Subject<'_, '_>, health: &Health) -> Result<u64, HealthE
     })
 }
 
-/// Asks the staged release for a page, so that the next who does gets it faster. Gives how many were answered.
-pub fn warm_up(subject: &Subject<'_, '_>, path: &str) -> Result<u64, HealthError> {
+/// Asks the staged release for a page at one pool, so that the next who does gets it faster. Gives how many were
+/// answered.
+pub fn warm_up(subject: &Subject<'_, '_>, path: &str, pool: Option<&Address>) -> Result<u64, HealthError> {
     let asked = format!("{path} of {}", subject.id);
-    match ask(subject, path, subject.limit())? {
+    match ask(subject, path, subject.limit(), pool)? {
         None => Ok(0),
         Some((status, _)) if status < 500 => Ok(1),
         Some((status, said)) => {
             Err(HealthError::Status { asked, status, expected: "below 500".into(), said })
         }
+    }
+}
+
+/// Whether a script of the release answers this path, so that asking for it warms something.
+pub fn runs_script(subject: &Subject<'_, '_>, path: &str) -> bool {
+    match script::find(subject, path) {
+        Found::Script(_) => true,
+        Found::File | Found::Nothing => false,
     }
 }
 
@@ -145,13 +159,14 @@ fn ask(
     subject: &Subject<'_, '_>,
     target: &str,
     timeout: Duration,
+    pool: Option<&Address>,
 ) -> Result<Option<(u16, String)>, HealthError> {
     let script = match script::find(subject, target) {
         Found::File => return Ok(Some((200, String::new()))),
         Found::Nothing => return Ok(Some((404, String::new()))),
         Found::Script(script) => script,
     };
-    let Some(pool) = subject.deploy.pools.first() else { return Ok(None) };
+    let Some(pool) = pool else { return Ok(None) };
     let params = script.params(subject, target);
     let limits = Limits { total: timeout, ..Limits::default() };
     let asked = || format!("{target} of {} at {pool}", subject.id);

@@ -22,7 +22,7 @@
 //! - before the first deploy: [`init`], [`preset`]; what other tools deployed: [`adopt`]
 //! - a tree becomes a release: [`source`], [`stage`], [`store`] (blobs by content, an index of what was staged last)
 //! - what is to be done: [`plan`], [`phase`]; what was: [`receipt`], [`journal`], [`record`]
-//! - doing it: [`engine`], [`step`], [`recover`]; its tools [`hook`], [`health`], [`warm`], [`keep`], [`used`], [`name`]
+//! - doing it: [`engine`], [`step`], [`recover`]; its tools [`hook`], [`health`], [`warm`], [`opcache`], [`keep`], [`used`], [`name`]
 //! - what a release is, afterwards: [`diff`], [`fsck`]
 //! - who may: [`freeze`]; who is told: [`event`], [`notify`]; what history says of it: [`note`]
 
@@ -40,6 +40,7 @@ pub mod keep;
 pub mod name;
 pub mod note;
 pub mod notify;
+pub mod opcache;
 pub mod phase;
 pub mod plan;
 pub mod preset;

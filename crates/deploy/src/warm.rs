@@ -1,26 +1,37 @@
-//! Warm: a release's PHP files are compiled into the opcache of the pool that will run them.
+//! Warm: before the flip a release is compiled into the opcache of each pool that will run it, what visitors want most
+//! first, and then asked for pages.
 //!
-//! By a script of ours outside of the release. What cannot be compiled beside another file (two files with one
-//! function) is tried again alone. opcache is never reset, and never filled beyond its size.
+//! ```text
+//!   one cache of each master ──> room? ──> compile: what the live release uses, then the rest ──> pages, by log or list
+//!                                  └─ none: a fresh master (embedded pool), or what is used most, with a warning
+//! ```
+//!
+//! One request at a time runs in each pool, and none for long, so that visitors find the other workers free.
 
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod files;
+mod log;
+mod pace;
+mod run;
+
+use std::path::PathBuf;
 
 use config::host::Php;
-use fastcgi::blocking::{self, BlockingError, Limits};
-use fastcgi::{Address, Params};
-use release::App;
-use release::atomic::{self, AtomicError};
-use serde::Deserialize;
+use fastcgi::Address;
+use release::ReleaseId;
+use release::manifest::{self, ManifestError};
 
-use crate::health::mapped;
+use crate::health::{self, HealthError, Subject};
+use crate::opcache::{Cache, OpcacheError, advice, masters};
+
+use files::Files;
 
 /// What was warmed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Warmed {
-    /// Files in opcache.
+    /// Files in opcache, summed over the masters.
     pub compiled: u64,
+    /// Requests that were answered.
+    pub requests: u64,
     /// What could not be done, and does no harm.
     pub warnings: Vec<String>,
 }
@@ -34,156 +45,106 @@ pub enum WarmError {
         /// File, line and PHP's words.
         errors: Vec<(PathBuf, u64, String)>,
     },
-    /// The pool gave no answer.
-    #[error("the pool {pool} did not compile the release: {why}")]
-    Pool {
-        /// The pool.
-        pool: Address,
-        /// Why.
-        why: String,
-    },
-    /// The script could not be written.
-    #[error(transparent)]
-    Disk(#[from] AtomicError),
+    /// A pool did not do it.
+    #[error("the release was not compiled: {0}")]
+    Opcache(#[from] OpcacheError),
+    /// Each release wants a master of its own, and there is none.
+    #[error("no PHP-FPM could be started for the release: {0}")]
+    NoMaster(String),
+    /// The release has no seal.
+    #[error("{0}")]
+    Manifest(ManifestError),
+    /// It is not sealed.
+    #[error("{0} is not sealed: nobody can say which files it is made of")]
+    Unsealed(ReleaseId),
+    /// A page could not be had.
+    #[error("{0}")]
+    Health(#[from] HealthError),
+    /// It was told to stop.
+    #[error("the deploy was stopped")]
+    Stopped,
 }
 
-const SCRIPT: &str = include_str!("warm.php");
-/// Files per request.
-const BATCH: usize = 100;
-/// A batch longer than this hangs.
-const LONGEST: Duration = Duration::from_secs(120);
-/// So many files are named in a warning.
-const NAMED: usize = 3;
-
-#[derive(Deserialize)]
-struct Answer {
-    opcache: bool,
-    full: bool,
-    cached: u64,
-    again: Vec<(String, String, u64)>,
-    errors: Vec<(String, u64, String)>,
-}
-
-/// Compiles `files`, whose paths are relative to the release's canonical directory `dir`.
-pub fn compile(
-    app: &App,
-    php: &Php,
-    pool: &Address,
-    dir: &Path,
-    files: &[&[u8]],
-    progress: &mut dyn FnMut(usize),
-) -> Result<Warmed, WarmError> {
+/// Compiles a sealed release that stands in `dir` (canonical) and asks it for its pages. `progress` is told how many
+/// files are done, of how many.
+pub fn warm(subject: &Subject<'_, '_>, progress: &mut dyn FnMut(usize, usize)) -> Result<Warmed, WarmError> {
+    let deploy = subject.deploy;
+    let host = &deploy.config.host;
     let mut warmed = Warmed::default();
-    if files.is_empty() {
-        return Ok(warmed);
+    if host.php.is_some() && deploy.asked().is_empty() && deploy.fresh_pool.is_none() {
+        warmed
+            .warnings
+            .push("no pool runs: the release is neither compiled nor asked before the flip".into());
     }
-    let script = place_script(app)?;
-    let there = |file: &&[u8]| {
-        let path = dir.join(std::ffi::OsStr::from_bytes(file));
-        mapped(&php.path_map, &path).into_os_string().into_vec()
-    };
-    let script = mapped(&php.path_map, &script);
-    let (mut errors, mut alone) = (Vec::new(), Vec::new());
-    for (index, batch) in files.chunks(BATCH).enumerate() {
-        let names: Vec<Vec<u8>> = batch.iter().map(there).collect();
-        let answer = ask(pool, &script, &names.join(&0))?;
-        if !answer.opcache {
-            warmed.warnings.push(format!("{pool} has no opcache: nothing was compiled"));
-            return Ok(warmed);
+    let mut pools: Vec<Address> = deploy.asked().to_vec();
+    if let Some(php) = host.php.as_ref().filter(|_| host.warm.compile && !pools.is_empty()) {
+        pools = compile(subject, php, &mut warmed, progress)?;
+    }
+    if pools.is_empty() {
+        for path in &host.warm.requests {
+            warmed.requests += health::warm_up(subject, path, None)?;
         }
-        if answer.full {
-            warmed.warnings.push(format!(
-                "the opcache of {pool} is full after {} files: raise opcache.memory_consumption and opcache.max_accelerated_files",
-                warmed.compiled
-            ));
-            return Ok(warmed);
+    }
+    for pool in &pools {
+        for path in &host.warm.requests {
+            warmed.requests += health::warm_up(subject, path, Some(pool))?;
         }
-        warmed.compiled += answer.cached;
-        errors.extend(answer.errors);
-        alone.extend(answer.again);
-        progress((index + 1) * BATCH.min(files.len()));
     }
-    let mut left = Vec::new();
-    for (file, _, _) in alone {
-        let answer = ask(pool, &script, file.as_bytes())?;
-        warmed.compiled += answer.cached;
-        errors.extend(answer.errors);
-        left.extend(answer.again);
-    }
-    if !errors.is_empty() {
-        let here = |(file, line, why): (String, u64, String)| (here(php, Path::new(&file)), line, why);
-        return Err(WarmError::Parse { errors: errors.into_iter().map(here).collect() });
-    }
-    warmed.warnings.extend(uncached(&left));
+    log::replay(subject, &pools, &mut warmed);
     Ok(warmed)
 }
 
-/// Puts the script where the pool can read it, unless it stands there already.
-fn place_script(app: &App) -> Result<PathBuf, WarmError> {
-    let dir = app.scripts();
-    let name: String = blake3::hash(SCRIPT.as_bytes()).to_hex().chars().take(12).collect();
-    let path = dir.join(format!("warm-{name}.php"));
-    if std::fs::read(&path).is_ok_and(|found| found == SCRIPT.as_bytes()) {
-        return Ok(path);
+/// Compiles into one cache of each master; gives a pool of each master, to be asked for pages.
+fn compile(
+    subject: &Subject<'_, '_>,
+    php: &Php,
+    warmed: &mut Warmed,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<Address>, WarmError> {
+    let deploy = subject.deploy;
+    let app = deploy.app();
+    let manifest = manifest::load_at(app, subject.id, subject.dir).map_err(WarmError::Manifest)?;
+    let manifest = manifest.ok_or_else(|| WarmError::Unsealed(subject.id.clone()))?;
+    let files = Files::of(&manifest, &deploy.config.host.warm.exclude);
+    if files.is_empty() {
+        return Ok(deploy.asked().to_vec());
     }
-    atomic::make_dir(&dir)?;
-    atomic::replace(&path, SCRIPT.as_bytes())?;
-    Ok(path)
+    start_fresh_if_always(subject)?;
+    let caches: Result<Vec<Cache>, OpcacheError> =
+        deploy.asked().iter().map(|pool| Cache::of(app, &php.path_map, pool)).collect();
+    let caches = masters::distinct(app, caches?)?;
+    let mut pools = Vec::new();
+    for cache in caches {
+        let mut run = run::Run { subject, php, files: &files, cache, progress };
+        match run.all() {
+            Ok(done) => {
+                warmed.compiled += done.cached;
+                warmed.warnings.extend(done.warnings);
+            }
+            Err(WarmError::Opcache(
+                error @ (OpcacheError::Unusable { .. } | OpcacheError::Refused { .. }),
+            )) => {
+                warmed.warnings.push(format!(
+                    "{error}; nothing was compiled before the flip, so visitors wait for that"
+                ));
+            }
+            Err(error) => return Err(error),
+        }
+        pools.push(run.cache.pool().clone());
+    }
+    Ok(pools)
 }
 
-fn ask(pool: &Address, script: &Path, body: &[u8]) -> Result<Answer, WarmError> {
-    let failed = |why: String| WarmError::Pool { pool: pool.clone(), why };
-    let mut params = Params::with_capacity(512);
-    let file = script.as_os_str().as_bytes();
-    params
-        .push(b"SCRIPT_FILENAME", file)
-        .push(b"SCRIPT_NAME", b"/cutover-warm.php")
-        .push(b"REQUEST_URI", b"/cutover-warm.php")
-        .push(b"QUERY_STRING", b"")
-        .push(b"REQUEST_METHOD", b"POST")
-        .push(b"SERVER_PROTOCOL", b"HTTP/1.1")
-        .push(b"GATEWAY_INTERFACE", b"CGI/1.1")
-        .push(b"REDIRECT_STATUS", b"200")
-        .push(b"CONTENT_TYPE", b"application/octet-stream")
-        .push(b"CONTENT_LENGTH", body.len().to_string().as_bytes());
-    let limits = Limits { total: LONGEST, ..Limits::default() };
-    let answer = blocking::send(pool, &params, body, limits).map_err(|error| failed(reasons(&error)))?;
-    if answer.head.status == 404 || answer.head.status == 403 {
-        let path = script.display();
-        return Err(failed(format!("it cannot read {path}: may its user, and does open_basedir allow it?")));
+fn start_fresh_if_always(subject: &Subject<'_, '_>) -> Result<(), WarmError> {
+    let deploy = subject.deploy;
+    match deploy.fresh_pool.as_ref().filter(|fresh| fresh.always && deploy.fresh.get().is_none()) {
+        None => Ok(()),
+        Some(fresh) => {
+            let pool = (fresh.start)(subject.dir).map_err(WarmError::NoMaster)?;
+            deploy.fresh.get_or_init(|| pool);
+            Ok(())
+        }
     }
-    serde_json::from_slice(&answer.body).map_err(|_| {
-        let said =
-            String::from_utf8_lossy(if answer.stderr.is_empty() { &answer.body } else { &answer.stderr });
-        failed(format!("status {}, {}", answer.head.status, said.lines().next().unwrap_or_default()))
-    })
-}
-
-fn reasons(error: &BlockingError) -> String {
-    match std::error::Error::source(error) {
-        Some(why) => format!("{error}: {why}"),
-        None => error.to_string(),
-    }
-}
-
-/// A path that the pool named, as it is here.
-fn here(php: &Php, path: &Path) -> PathBuf {
-    let found = php.path_map.iter().find_map(|(here, there)| Some(here.join(path.strip_prefix(there).ok()?)));
-    found.unwrap_or_else(|| path.to_owned())
-}
-
-/// Files that opcache did not take, though they parse: it has its own rules.
-fn uncached(left: &[(String, String, u64)]) -> Option<String> {
-    if left.is_empty() {
-        return None;
-    }
-    let named: Vec<String> = left
-        .iter()
-        .take(NAMED)
-        .map(|(file, why, line)| if why.is_empty() { file.clone() } else { format!("{file}:{line} ({why})") })
-        .collect();
-    let more = if left.len() > NAMED { ", …" } else { "" };
-    Some(format!("opcache did not take {} of the files: {}{more}", left.len(), named.join(", ")))
 }
 
 fn listed(errors: &[(PathBuf, u64, String)]) -> String {

@@ -1,6 +1,6 @@
 //! Shop: an app with a source, deployed by the library itself; in this process or in one that may be killed.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -196,6 +196,8 @@ fn work(root: &Path, watch: &mut dyn FnMut(&Event), aim: Option<Aim>) -> Option<
         who: "alice@web1",
         pools,
         workers: Vec::new(),
+        fresh_pool: None,
+        fresh: OnceCell::new(),
         stop: Arc::new(AtomicBool::new(false)),
         watch: RefCell::new(watch),
         secrets: deploy::notify::secrets(&config),
