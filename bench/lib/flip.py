@@ -1,20 +1,19 @@
 """Flip: what visitors of a heavy PHP application wait when a release that PHP has never seen goes live."""
 
-import json
 import os
 import shutil
 import statistics
-import subprocess
-import sys
+import time
 
 import peer
 from mediawiki import PATHS, MediaWiki
-from process import Failed, pinned
+from process import Failed
+from visitors import Visitors
 
 PEERS = ("nginx-realpath-root", "cutover")
 CPUS = "0,1"
 PER_SECOND = 10
-FLIP_AFTER, SECONDS = 7.95, 12  # between two arrivals: one that is due with the flip would count as before it and be answered after
+FLIP_AFTER, SECONDS = 8, 12
 BEFORE = 4  # the seconds before the flip that it is compared with; those before them warm the first release
 
 ABOUT = (f"{PER_SECOND} requests per second at fixed moments, each counted from the moment it was due; a fresh pool for each round, 8 s on the first release,"
@@ -41,16 +40,14 @@ def around(name, wiki, directory):
     wiki.flip(wiki.releases[0])
     server = peer.start(name, directory, wiki, CPUS, 2, CPUS)
     try:
-        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "arrivals.py")
-        argv = [sys.executable, script, server.url.removeprefix("http://"), wiki.link, f"releases/{wiki.releases[1]}",
-                str(PER_SECOND), str(FLIP_AFTER), str(SECONDS), *PATHS]
-        done = subprocess.run(pinned(CPUS) + argv, capture_output=True, text=True, start_new_session=True)
-        if done.returncode != 0:
-            raise Failed(f"arrivals: {done.stderr[-1000:]}")
-        told = json.loads(done.stdout)
+        visitors = Visitors(server.url, PER_SECOND, PATHS, CPUS, SECONDS)
+        time.sleep(FLIP_AFTER)
+        wiki.flip(wiki.releases[1])
+        flipped = time.monotonic()
+        time.sleep(SECONDS - FLIP_AFTER)
+        seen = visitors.seen()
     finally:
         peer.stop(server)
-    flipped, seen = told["flipped"], told["seen"]
     before = [one["took"] for one in seen if flipped - BEFORE <= one["due"] < flipped]
     after = [one["took"] for one in seen if flipped <= one["due"] < flipped + 1]
     wrong = [f"{one['path']} {one['status']}" for one in seen if one["status"] != 200]
