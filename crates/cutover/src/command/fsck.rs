@@ -1,23 +1,17 @@
 //! fsck: whether blobs and releases are what they should be; with --repair, mending them.
 
-use std::time::Duration;
-
 use deploy::fsck::{self, Finding, How, Outcome};
 use release::ReleaseId;
-use release::lock::DeployLock;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Failure};
+use crate::args::Lock;
 use crate::busy::busy;
 use crate::opened::Opened;
+use crate::working::take;
 
-pub fn run(opened: &Opened, releases: &[ReleaseId], repair: bool, wait: Duration) -> Result<Answer, Failure> {
-    let lock = match repair {
-        true => Some(DeployLock::take(&opened.app, wait).map_err(|error| {
-            Failure::refused(error).still("nothing was looked at").next("wait for it: --wait 30s")
-        })?),
-        false => None,
-    };
+pub fn run(opened: &Opened, releases: &[ReleaseId], repair: bool, lock: Lock) -> Result<Answer, Failure> {
+    let lock = repair.then(|| take(opened, lock, "fsck")).transpose()?;
     let how = lock.as_ref().map_or(How::Look, How::Mend);
     let busy = busy("reading blobs and releases");
     let report = fsck::fsck(&opened.app, releases, &opened.config.host.app.writable, how, &mut |_| {});

@@ -49,7 +49,7 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
         Command::Status => status::run(&opened()?),
         Command::Seal { release, again } => seal::run(&opened()?, &release, again),
         Command::Diff { first, second } => diff::run(&opened()?, &first, &second),
-        Command::Fsck { releases, repair, lock } => fsck::run(&opened()?, &releases, repair, lock.wait()),
+        Command::Fsck { releases, repair, lock } => fsck::run(&opened()?, &releases, repair, lock),
         Command::Prune { keep, dry_run, lock } => prune::run(&opened()?, keep, dry_run, lock),
         Command::Serve { apps, check } => serve::run(&globals, apps, check),
         Command::Reload => running::reload(&opened()?),
