@@ -12,6 +12,7 @@ use deploy::adopt::{self, AdoptError, Adopted, Tool};
 use release::lock::DeployLock;
 use release::{App, ReleaseId};
 use serde_json::{Value, json};
+use serve::log::with_reasons;
 
 use crate::answer::{Answer, Failure};
 use crate::args::Globals;
@@ -50,7 +51,7 @@ pub fn run(globals: &Globals, flags: &AdoptFlags) -> Result<Answer, Failure> {
         return hand_back(&root);
     }
     let survey = adopt::survey(&root, flags.link.as_deref(), &flags.good)
-        .map_err(|error| Failure::usage(told(&error)).still("nothing was changed"))?;
+        .map_err(|error| Failure::usage(with_reasons(&error)).still("nothing was changed"))?;
     let name = flags.name.clone().unwrap_or_else(|| Config::standard(&root).host.app.name);
     let (guess, text) =
         adopt::config(&survey, &name).ok_or_else(|| Failure::failed("the presets cannot be read"))?;
@@ -83,7 +84,7 @@ pub fn run(globals: &Globals, flags: &AdoptFlags) -> Result<Answer, Failure> {
 
 fn hand_back(root: &Path) -> Result<Answer, Failure> {
     let app = App::new(root, Path::new("current"), &[]).map_err(Failure::usage)?;
-    let finished = undo::finish(&app).map_err(|error| Failure::failed(told(&error)))?;
+    let finished = undo::finish(&app).map_err(|error| Failure::failed(with_reasons(&error)))?;
     if !app.adopted().exists() {
         if finished {
             return Ok(Answer::new(
@@ -96,16 +97,18 @@ fn hand_back(root: &Path) -> Result<Answer, Failure> {
     let lock = DeployLock::take(&app, Duration::ZERO)
         .map_err(|error| Failure::refused(error).still("nothing was changed"))?;
     let back = adopt::undo(lock).map_err(|error| match &error {
-        UndoError::NotAdopted(_) => Failure::refused(told(&error)),
-        UndoError::Served => Failure::refused(told(&error))
+        UndoError::NotAdopted(_) => Failure::refused(with_reasons(&error)),
+        UndoError::Served => Failure::refused(with_reasons(&error))
             .still("nothing was changed")
             .next("stop it first: let another server serve the site"),
-        UndoError::Deploying => Failure::refused(told(&error))
+        UndoError::Deploying => Failure::refused(with_reasons(&error))
             .still("nothing was changed")
             .next("`cutover deploy` finishes or undoes it"),
-        UndoError::Record(_) | UndoError::Disk(_) | UndoError::Left { .. } => Failure::failed(told(&error))
-            .still("the link and the releases were not touched")
-            .next("run it again: what was done is not done twice"),
+        UndoError::Record(_) | UndoError::Disk(_) | UndoError::Left { .. } => {
+            Failure::failed(with_reasons(&error))
+                .still("the link and the releases were not touched")
+                .next("run it again: what was done is not done twice")
+        }
     })?;
     let mut text = match back.tool {
         Tool::Other => "handed back: all that adopting added is gone".to_owned(),
@@ -208,29 +211,18 @@ fn facts(survey: &Survey) -> Value {
 
 fn failed(error: &AdoptError, still: String) -> Failure {
     match error {
-        AdoptError::Configured(_) => Failure::refused(told(error))
+        AdoptError::Configured(_) => Failure::refused(with_reasons(error))
             .still("nothing was changed")
             .next("this app is Cutover's already; `cutover status` says what is live"),
-        AdoptError::Locked { path, .. } => Failure::refused(told(error)).still(still).next(format!(
+        AdoptError::Locked { path, .. } => Failure::refused(with_reasons(error)).still(still).next(format!(
             "wait; if no deploy is running, it was killed: remove {} and try again",
             path.display()
         )),
         AdoptError::Unsealed { .. }
         | AdoptError::History(_)
         | AdoptError::Disk(_)
-        | AdoptError::Record(_) => Failure::failed(told(error))
+        | AdoptError::Record(_) => Failure::failed(with_reasons(error))
             .still(still)
             .next("try again: what was done is not done twice; or `cutover adopt --undo`"),
     }
-}
-
-/// An error with what caused it.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text += &format!(": {cause}");
-        source = cause.source();
-    }
-    text
 }
