@@ -11,6 +11,7 @@ use deploy::freeze::{self, Freeze};
 use deploy::journal::JournalError;
 use deploy::notify;
 use deploy::recover::{self, RecoverError};
+use deploy::running::StillRuns;
 use release::lock::{DeployLock, LockError};
 
 use crate::answer::Failure;
@@ -22,13 +23,21 @@ use crate::who::who;
 
 /// The deploy lock, with nothing left in hand; or a refusal. `what` tells others who wait what is done.
 pub fn take(opened: &Opened, lock: Lock, what: &str) -> Result<DeployLock, Failure> {
-    take_watched(opened, lock, what, &mut |event| {
-        if let Event::Recovers { release, how } = event {
-            eprintln_quietly(&format!(
-                "cutover: the deploy of {}: {how}",
-                release.as_deref().unwrap_or("a release")
-            ));
+    take_watched(opened, lock, what, &mut |event| match event {
+        Event::Recovers { release, how } => {
+            let release = release.as_deref().unwrap_or("a release");
+            eprintln_quietly(&format!("cutover: the deploy of {release}: {how}"));
         }
+        Event::Warning { text, .. } => eprintln_quietly(&format!("cutover: {text}")),
+        Event::Begins { .. }
+        | Event::Started { .. }
+        | Event::Named { .. }
+        | Event::Progress { .. }
+        | Event::Command { .. }
+        | Event::Output { .. }
+        | Event::Done { .. }
+        | Event::Failed { .. }
+        | Event::Ended { .. } => {}
     })
 }
 
@@ -126,6 +135,9 @@ pub fn stuck(opened: &Opened, error: &EngineError) -> Failure {
 fn unrecovered(opened: &Opened, error: &RecoverError) -> Failure {
     match error {
         RecoverError::Engine(error) => stuck(opened, error),
+        RecoverError::StillRuns(StillRuns { group, .. }) => Failure::refused(error)
+            .still(opened.still())
+            .next(format!("wait for it to end; or, as who may: kill -9 -- -{group}")),
         RecoverError::History(error) => Failure::failed(error).still(opened.still()),
     }
 }

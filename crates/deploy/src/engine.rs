@@ -19,6 +19,7 @@ use crate::notify;
 use crate::phase::{self, Illegal, Next};
 use crate::receipt::Step;
 use crate::record;
+use crate::running;
 use crate::step;
 use crate::used::Workers;
 
@@ -214,9 +215,13 @@ impl Deploy<'_> {
         // What has to be done after the flip is not left half done because somebody pressed Ctrl-C.
         let never = AtomicBool::new(false);
         let stop = if step::stoppable(step) { &*self.stop } else { &never };
-        hook::run(shell, stop, &mut log, |line| {
+        // What cannot be noted runs all the same: the disk may be full, and this may be the way back.
+        let noted = |first| running::note(self.app(), first, self.masked(shell.run)).unwrap_or(());
+        let done = hook::run(shell, stop, noted, &mut log, |line| {
             self.tell(Event::Output { step, line: self.masked(line) });
-        })
+        });
+        running::forget(self.app());
+        done
     }
 
     /// What hooks and build commands find in their environment.

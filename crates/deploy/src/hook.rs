@@ -90,16 +90,23 @@ const LONG_LINE: u64 = 16 << 10;
 /// How long the output is still read when the command is gone and a daemon that it started holds its end.
 const LINGER: Duration = Duration::from_millis(300);
 
-/// Runs it; each line that it prints, on either stream, goes to `line` and to the log.
+/// Runs it; each line that it prints, on either stream, goes to `line` and to the log. `noted` is called with the number
+/// of its first process, and of its process group, before it does anything; who is killed in it leaves nothing running.
 pub fn run(
     shell: &Shell<'_>,
     stop: &AtomicBool,
+    noted: impl FnOnce(u32),
     mut log: impl Write,
     mut line: impl FnMut(&str),
 ) -> Result<(), HookError> {
     let command = || shell.run.to_owned();
     let start = |source| HookError::Start { command: command(), dir: shell.dir.to_owned(), source };
     let (mut child, lines) = spawn(shell)?;
+    noted(child.id());
+    if let Some(mut gate) = child.stdin.take() {
+        // If it is gone already, how it ended tells why.
+        gate.write_all(b"go\n").unwrap_or(());
+    }
     let until = Instant::now() + shell.timeout;
     let mut last: Vec<String> = Vec::new();
     let mut take = |text: String| {
@@ -139,11 +146,15 @@ pub fn run(
     }
 }
 
-/// Starts it in a process group of its own, so that all it starts can be killed with it.
+/// Waits for a line, which does not come if we are killed meanwhile, and then becomes what was asked for.
+const GATE: &str = r#"read -r go || exit 125; exec /bin/sh -c "$1" < /dev/null"#;
+
+/// Starts it in a process group of its own, so that all it starts can be killed with it; it waits to be let go.
 fn spawn(shell: &Shell<'_>) -> Result<(Child, Receiver<String>), HookError> {
     let start = |source| HookError::Start { command: shell.run.into(), dir: shell.dir.to_owned(), source };
     let mut command = Command::new("/bin/sh");
-    command.arg("-c").arg(shell.run).current_dir(shell.dir).stdin(Stdio::null()).process_group(0);
+    command.args(["-c", GATE, "sh", shell.run]);
+    command.current_dir(shell.dir).stdin(Stdio::piped()).process_group(0);
     command.env_remove("CUTOVER_CRASH_AT");
     command.envs(shell.env.iter().map(|(name, value)| (name, value)));
     if let Some(user) = shell.user {
@@ -227,7 +238,7 @@ mod tests {
         let (stop, mut lines) = (AtomicBool::new(false), Vec::new());
         let env = [("CUTOVER_APP", "shop".into())];
         let shell = Shell { run, dir: Path::new("/tmp"), user: None, timeout, env: &env };
-        let done = super::run(&shell, &stop, std::io::sink(), |line| lines.push(line.to_owned()));
+        let done = super::run(&shell, &stop, drop, std::io::sink(), |line| lines.push(line.to_owned()));
         (done, lines)
     }
 

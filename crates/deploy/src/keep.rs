@@ -13,6 +13,7 @@ use release::lock::DeployLock;
 use release::prune::{self, RetireError};
 use release::{ReleaseId, live};
 
+use crate::papers;
 use crate::store;
 use crate::used::{self, Workers};
 
@@ -140,6 +141,11 @@ pub fn prune(lock: &DeployLock, rule: Rule, workers: &[Workers]) -> Result<Prune
     }
     if let Err(error) = prune::empty_trash(lock) {
         pruned.problems.push(format!("the trash could not be emptied: {error}"));
+    }
+    if let Err(error) = papers::sweep(lock) {
+        pruned
+            .problems
+            .push(format!("records and logs of releases that are gone could not be deleted: {error}"));
     }
     // Last, since a blob is not needed when no release has it as a file any more.
     if !pruned.gone.is_empty()

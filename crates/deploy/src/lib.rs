@@ -13,6 +13,7 @@
 //!   records/<id>      what a release is made of, and how long each step took
 //!   logs/<id>/        what its commands printed
 //!   work/ cache/      where it is built; what build commands keep
+//!   running           the command that is run at this moment
 //!   frozen            the Freeze
 //! ```
 //!
@@ -22,7 +23,8 @@
 //! - before the first deploy: [`init`], [`preset`]; what other tools deployed: [`adopt`]
 //! - a tree becomes a release: [`source`], [`stage`], [`store`] (blobs by content, an index of what was staged last)
 //! - what is to be done: [`plan`], [`phase`]; what was: [`receipt`], [`journal`], [`record`]
-//! - doing it: [`engine`], [`step`], [`recover`]; its tools [`hook`], [`health`], [`warm`], [`opcache`], [`keep`], [`used`], [`name`]
+//! - doing it: [`engine`], [`step`], [`recover`]; its tools [`hook`], [`running`], [`health`], [`warm`], [`opcache`], [`keep`],
+//!   [`papers`], [`used`], [`name`]
 //! - what a release is, afterwards: [`diff`], [`fsck`]
 //! - who may: [`freeze`]; who is told: [`event`], [`notify`]; what history says of it: [`note`]
 
@@ -41,12 +43,14 @@ pub mod name;
 pub mod note;
 pub mod notify;
 pub mod opcache;
+pub mod papers;
 pub mod phase;
 pub mod plan;
 pub mod preset;
 pub mod receipt;
 pub mod record;
 pub mod recover;
+pub mod running;
 pub mod source;
 pub mod stage;
 pub mod step;

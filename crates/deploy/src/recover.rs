@@ -11,6 +11,7 @@ use crate::journal::{Journal, Said};
 use crate::note;
 use crate::phase::{self, Next};
 use crate::receipt::{Receipt, Step};
+use crate::running::{self, Running, StillRuns};
 
 /// Why what was left could not be finished or undone.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,9 @@ pub enum RecoverError {
     /// The journal cannot be relied on, or the engine stopped.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A command of the killed deploy runs still.
+    #[error(transparent)]
+    StillRuns(#[from] StillRuns),
     /// The history could not be brought up to the link.
     #[error("{0}")]
     History(HistoryError),
@@ -27,6 +31,14 @@ const KILLED: &str = "the command that did this was killed";
 
 /// Finishes or undoes what is in hand; `None`: nothing was.
 pub fn recover(deploy: &Deploy<'_>) -> Result<Option<Outcome>, RecoverError> {
+    // Before all else: nothing may run beside it.
+    if let Some(Running { command, group, .. }) = running::end_left(deploy.app())? {
+        let text = format!(
+            "`{}` of the deploy that was killed still ran (process group {group}), and was ended",
+            deploy.masked(&command)
+        );
+        deploy.tell(Event::Warning { step: Step::Undo, text });
+    }
     let Some(mut journal) = Journal::in_hand(deploy.lock).map_err(EngineError::from)? else {
         return Ok(None);
     };

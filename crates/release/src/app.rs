@@ -155,14 +155,29 @@ impl App {
         self.state().join("frozen")
     }
 
+    /// The command that a deploy runs at this moment.
+    pub fn running(&self) -> PathBuf {
+        self.state().join("running")
+    }
+
+    /// What each release is made of.
+    pub fn records(&self) -> PathBuf {
+        self.state().join("records")
+    }
+
     /// What one release is made of, and how its deploy went.
     pub fn record(&self, id: &ReleaseId) -> PathBuf {
-        self.state().join("records").join(id)
+        self.records().join(id)
+    }
+
+    /// What the commands of deploys printed.
+    pub fn all_logs(&self) -> PathBuf {
+        self.state().join("logs")
     }
 
     /// What the commands of one deploy printed.
     pub fn logs(&self, name: &str) -> PathBuf {
-        self.state().join("logs").join(name)
+        self.all_logs().join(name)
     }
 
     /// Where a tree is built; empty between deploys.

@@ -9,6 +9,7 @@ mod adopt;
 mod crash;
 mod fpm;
 mod fsck;
+mod left_running;
 mod live_site;
 mod php;
 mod presets;

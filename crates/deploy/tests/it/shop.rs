@@ -134,6 +134,14 @@ impl Shop {
         work(self.dir.path(), &mut |_| {}, None)
     }
 
+    /// Deploys in another process, which somebody else may kill.
+    pub fn deploying(&self) -> std::process::Child {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "shop::an_actor_deploys", "--nocapture"]);
+        command.env(WHAT, "deploy").env(ROOT, self.dir.path());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
     /// Deploys in another process, killed before its n-th effect on disk; says whether it got so far.
     pub fn killed_at(&self, n: u32, what: &str) -> bool {
         use std::os::unix::process::ExitStatusExt;
