@@ -1,6 +1,7 @@
 //! App: where everything of one application lies on disk; the only place that joins paths.
 
 use crate::id::ReleaseId;
+use crate::slot::SlotName;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -73,6 +74,26 @@ impl App {
     /// Where slots stand, in slot mode.
     pub fn slots(&self) -> PathBuf {
         self.0.root.join("slots")
+    }
+
+    /// Where a slot stands.
+    pub fn slot(&self, name: &SlotName) -> PathBuf {
+        self.slots().join(name)
+    }
+
+    /// The text of the link in [`releases`](App::releases) that gives a slot to a release.
+    pub fn slot_text(name: &SlotName) -> PathBuf {
+        Path::new("../slots").join(name)
+    }
+
+    /// Where the next content of a slot is put together.
+    pub fn next(&self, id: &ReleaseId) -> PathBuf {
+        self.slots().join(format!(".next-{id}"))
+    }
+
+    /// Files of slots that PHP may still have compiled as they were before.
+    pub fn stale(&self) -> PathBuf {
+        self.state().join("stale")
     }
 
     /// Directories and files that outlive releases.

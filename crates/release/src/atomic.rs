@@ -102,6 +102,21 @@ pub fn cut(file: &OwnedFd, path: &Path, len: u64) -> Result<(), AtomicError> {
     fsync(file).map_err(failed("sync", path))
 }
 
+/// Makes a symbolic link with this text where nothing may stand yet ([`Errno::EXIST`] if something does), and syncs
+/// its directory.
+pub fn make_link(path: &Path, text: &Path) -> Result<(), AtomicError> {
+    effect();
+    symlinkat(text, CWD, path).map_err(failed("make the link", path))?;
+    sync_parent(path)
+}
+
+/// Renames something from one open directory into another, over what stands there. Not synced.
+pub fn put_within(from: impl AsFd, to: impl AsFd, name: &OsStr) -> Result<(), Errno> {
+    effect();
+    #[allow(clippy::disallowed_methods, reason = "the one module that renames")]
+    rustix::fs::renameat(from, name, to, name)
+}
+
 /// Makes a directory and those above it that are missing; syncs what it changed.
 pub fn make_dir(path: &Path) -> Result<(), AtomicError> {
     effect();

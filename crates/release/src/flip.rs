@@ -9,6 +9,7 @@ use crate::flocked::Flocked;
 use crate::id::ReleaseId;
 use crate::live::{self, Live, LiveError};
 use crate::manifest::{Sealed, TreeId, find};
+use crate::slot;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
 use rustix::io::Errno;
@@ -101,11 +102,11 @@ pub fn flip(app: &App, target: Target) -> Result<Flipped, FlipError> {
         Target::Sealed(sealed) => sealed.id().clone(),
         Target::Forced(id) => id.clone(),
     };
-    let (dir, held) = hold(app, &target, &id)?;
+    let Hold { dir, named, open: held } = hold(app, &target, &id)?;
     let before = before(app)?;
     let place = live::canonical(app.link_parent())
         .ok_or_else(|| FlipError::Unreadable { path: app.link_parent().to_owned(), why: Errno::NOENT })?;
-    let text = text(app, before.as_ref(), &place, &dir);
+    let text = text(app, before.as_ref(), &place, &named);
     let below =
         before.as_ref().map(|live| live.below.as_path()).filter(|below| !below.as_os_str().is_empty());
     let wanted = match below {
@@ -154,8 +155,18 @@ fn put(
     }
 }
 
-/// Finds the target and holds it: its directory, open and share-locked.
-fn hold(app: &App, target: &Target, id: &ReleaseId) -> Result<(PathBuf, Flocked), FlipError> {
+/// The target, held.
+struct Hold {
+    /// Its own directory: canonical.
+    dir: PathBuf,
+    /// Where it bears its name: `dir`, or the link in `releases/` that leads to its slot.
+    named: PathBuf,
+    /// Its directory, open and share-locked.
+    open: Flocked,
+}
+
+/// Finds the target and holds it.
+fn hold(app: &App, target: &Target, id: &ReleaseId) -> Result<Hold, FlipError> {
     let place = match target {
         Target::Sealed(sealed) => sealed.dir().to_owned(),
         Target::Forced(id) => find(app, id).ok_or_else(|| FlipError::NoRelease { id: id.clone() })?,
@@ -183,7 +194,18 @@ fn hold(app: &App, target: &Target, id: &ReleaseId) -> Result<(PathBuf, Flocked)
     if sealed_as != tree || TreeId::of(&dir) != Ok(tree) {
         return Err(FlipError::Replaced { id: id.clone() });
     }
-    Ok((dir, open))
+    let Some(slot) = slot::of(app, id) else {
+        return match place.starts_with(app.slots()) && place.file_name() != Some(id.as_str().as_ref()) {
+            // It lost its slot between the look at its seal and the lock.
+            true => Err(FlipError::Replaced { id: id.clone() }),
+            false => Ok(Hold { named: dir.clone(), dir, open }),
+        };
+    };
+    let releases = live::canonical(&app.releases());
+    match releases.filter(|_| live::canonical(&app.slot(&slot)).as_ref() == Some(&dir)) {
+        Some(releases) => Ok(Hold { named: releases.join(id), dir, open }),
+        None => Err(FlipError::Replaced { id: id.clone() }),
+    }
 }
 
 /// What is live before the flip. A broken link is replaced; anything but a link is not.
@@ -206,7 +228,7 @@ fn before(app: &App) -> Result<Option<Live>, FlipError> {
 /// The new link's text, in the style of the old one.
 fn text(app: &App, before: Option<&Live>, place: &Path, dir: &Path) -> PathBuf {
     if let Some(live) = before {
-        if live.links == 1
+        if live.is_straight()
             && let Some(text) = same_form(live, dir)
         {
             return text;
@@ -224,10 +246,10 @@ fn text(app: &App, before: Option<&Live>, place: &Path, dir: &Path) -> PathBuf {
 
 /// The old text with nothing but the release's name changed, if the new release stands beside the old one.
 fn same_form(live: &Live, dir: &Path) -> Option<PathBuf> {
-    if live.dir.parent() != dir.parent() {
+    if live.place.parent() != dir.parent() {
         return None;
     }
-    let tail = Path::new(live.dir.file_name()?).join_if(&live.below);
+    let tail = Path::new(live.place.file_name()?).join_if(&live.below);
     let mut stem = live.text.clone();
     for part in tail.components().rev() {
         if stem.file_name() != Some(part.as_os_str()) {
@@ -300,6 +322,7 @@ mod tests {
             id: ReleaseId::parse("r1").unwrap(),
             text: text.into(),
             dir: dir.into(),
+            place: dir.into(),
             below: below.into(),
             dev: 0,
             ino: 0,

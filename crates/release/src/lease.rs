@@ -141,6 +141,13 @@ impl Lease {
         if (open.st_dev, open.st_ino) != (named.st_dev, named.st_ino) {
             return false;
         }
+        // A slot stays where it is: whose turn it is, only the link in releases/ says.
+        if self.live.in_slot()
+            && statat(CWD, &self.live.place, AtFlags::empty()).map(|led| (led.st_dev, led.st_ino))
+                != Ok((open.st_dev, open.st_ino))
+        {
+            return false;
+        }
         let led_to = if self.live.below.as_os_str().is_empty() {
             named
         } else {

@@ -5,7 +5,8 @@
 //! ```text
 //! <app>/
 //!   current -> releases/<id>     the truth about what is live (app.link names it)
-//!   releases/<id>/               sealed trees
+//!   releases/<id>/               sealed trees; in slot mode links to slots
+//!   slots/a/ b/                  directories that releases take turns in
 //!   shared/                      what outlives releases
 //!   .cutover/
 //!     manifests/<id>             the seal of a release
@@ -19,7 +20,7 @@
 //! async, no logging, no serde. Only [`app`] joins paths; only [`atomic`] renames and syncs.
 //!
 //! - names and places: [`id`], [`app`]
-//! - what is live: [`live`], [`lease`], [`pin`], [`list`]
+//! - what is live: [`live`], [`lease`], [`pin`], [`list`], [`slot`]
 //! - what is whole: [`manifest`] (and its `seal`, behind the feature of that name)
 //! - what changes it: [`flip`], [`prune`], [`lock`], [`history`], all through [`atomic`]
 
@@ -38,6 +39,7 @@ pub mod pin;
 pub mod prune;
 #[cfg(feature = "seal")]
 mod seal;
+pub mod slot;
 mod sum;
 mod walk;
 
@@ -47,3 +49,4 @@ pub use id::ReleaseId;
 pub use lease::Lease;
 pub use live::Live;
 pub use pin::{Pinned, Pinner};
+pub use slot::SlotName;

@@ -6,6 +6,7 @@ use crate::history::{self, Event, What};
 use crate::id::ReleaseId;
 use crate::live;
 use crate::manifest::{self, ManifestError};
+use crate::slot::{self, SlotName};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
@@ -16,8 +17,10 @@ use std::time::SystemTime;
 pub struct Listed {
     /// Its name.
     pub id: ReleaseId,
-    /// Where it stands.
+    /// Where it bears its name; nothing is there if it is only in the store.
     pub dir: PathBuf,
+    /// On what it stands there.
+    pub stands: Stands,
     /// Whether it is whole.
     pub seal: Seal,
     /// Whether the link names it.
@@ -30,6 +33,17 @@ pub struct Listed {
     pub verdict: Option<What>,
     /// Whether a process holds it.
     pub used: Used,
+}
+
+/// On what a release stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stands {
+    /// A directory of its own.
+    Own,
+    /// A slot, in which its turn it is.
+    Slot(SlotName),
+    /// Nothing: it lost its slot to another. Its manifest says what it consisted of, and the store has that.
+    Store,
 }
 
 /// Whether a release is sealed.
@@ -57,7 +71,8 @@ pub enum Used {
     Unknown,
 }
 
-/// Every release in `releases/`, sorted by name, with what `events` (see [`history::read`]) say about it.
+/// Every release in `releases/`, and those that lost their slot, sorted by name, with what `events` (see
+/// [`history::read`]) say about each.
 pub fn releases(app: &App, events: &[Event]) -> std::io::Result<Vec<Listed>> {
     let live = live::read(app).ok();
     let mut listed = Vec::new();
@@ -70,13 +85,18 @@ pub fn releases(app: &App, events: &[Event]) -> std::io::Result<Vec<Listed>> {
         let entry = entry?;
         let name = entry.file_name();
         let Some(id) = name.to_str().and_then(|name| ReleaseId::parse(name).ok()) else { continue };
-        // No release: what other tools keep beside them, such as a repository cache.
-        if !entry.file_type()?.is_dir() {
-            continue;
-        }
         let dir = entry.path();
+        let (stands, tree) = match slot::of(app, &id) {
+            Some(name) => {
+                let tree = app.slot(&name);
+                (Stands::Slot(name), tree)
+            }
+            None if entry.file_type()?.is_dir() => (Stands::Own, dir.clone()),
+            // No release: what other tools keep beside them, such as a repository cache.
+            None => continue,
+        };
         listed.push(Listed {
-            seal: match manifest::load_at(app, &id, &dir) {
+            seal: match manifest::load_at(app, &id, &tree) {
                 Ok(Some(manifest)) => Seal::Whole { entries: manifest.len() },
                 Ok(None) => Seal::Unsealed,
                 Err(error) => Seal::Broken(error),
@@ -87,9 +107,24 @@ pub fn releases(app: &App, events: &[Event]) -> std::io::Result<Vec<Listed>> {
             live_since: history::when_live(events, &id),
             left: history::when_left(events, &id),
             verdict: history::verdict(events, &id),
-            used: used(&dir),
+            used: used(&tree),
             id,
             dir,
+            stands,
+        });
+    }
+    for manifest in slot::stored(app)? {
+        let id = manifest.id().clone();
+        listed.push(Listed {
+            dir: app.release(&id),
+            stands: Stands::Store,
+            seal: Seal::Whole { entries: manifest.len() },
+            live: false,
+            live_since: history::when_live(events, &id),
+            left: history::when_left(events, &id),
+            verdict: history::verdict(events, &id),
+            used: Used::Free,
+            id,
         });
     }
     listed.sort_by(|one, other| one.id.cmp(&other.id));

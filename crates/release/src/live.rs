@@ -13,12 +13,15 @@ use std::path::{Path, PathBuf};
 /// A release as the link named it when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Live {
-    /// The release's name: the first part of the path below the allowed root it stands in.
+    /// The release's name: the first part of the path below the allowed root it stands in; of a release in a slot the
+    /// name of the link in `releases/`.
     pub id: ReleaseId,
     /// The text of the link itself.
     pub text: PathBuf,
-    /// The release's own directory: canonical, absolute.
+    /// The release's own directory: canonical, absolute. Of a release in a slot: the slot.
     pub dir: PathBuf,
+    /// Where the release bears its name: `dir`, or of a release in a slot the link in `releases/` that leads there.
+    pub place: PathBuf,
     /// What lies between `dir` and where the link leads: empty, unless the link leads into a release. A docroot is
     /// counted from here: `dir`/`below`/docroot.
     pub below: PathBuf,
@@ -163,7 +166,7 @@ fn follow(app: &App, walk: &mut Walk) -> Result<Live, LiveError> {
     if !is_directory(&stat) {
         return Err(LiveError::NotADirectory { link: link.to_owned(), leads_to: end });
     }
-    let (id, dir, below) = name(app, &end)?;
+    let Named { id, dir, place, below } = name(app, &end, &walk.passed)?;
     if let Some(above) = dir.parent() {
         walk.note(above);
     }
@@ -172,6 +175,7 @@ fn follow(app: &App, walk: &mut Walk) -> Result<Live, LiveError> {
         id,
         text,
         dir,
+        place,
         below,
         dev: stat.st_dev,
         ino: stat.st_ino,
@@ -200,8 +204,26 @@ fn read_text(parent: &Path, link: &Path, walk: &mut Walk) -> Result<PathBuf, Liv
     }
 }
 
-/// Which release the canonical directory `end` belongs to: its id, its own directory, and what lies below that.
-fn name(app: &App, end: &Path) -> Result<(ReleaseId, PathBuf, PathBuf), LiveError> {
+/// Which release a directory belongs to.
+struct Named {
+    id: ReleaseId,
+    dir: PathBuf,
+    place: PathBuf,
+    below: PathBuf,
+}
+
+/// Which release the canonical directory `end` belongs to. `passed` are the links on the way there: a slot does not
+/// say whose turn it is, the link in `releases/` does.
+fn name(app: &App, end: &Path, passed: &[PathBuf]) -> Result<Named, LiveError> {
+    if let (Some(releases), Some(slots)) = (canonical(&app.releases()), canonical(&app.slots()))
+        && let Some(slot) = end.strip_prefix(&slots).ok().and_then(|rest| rest.components().next())
+        && let Some(place) = passed.iter().rev().find(|link| link.parent() == Some(&releases))
+        && let Some(id) = place.file_name().and_then(id_of)
+    {
+        let dir = slots.join(slot);
+        let below = end.strip_prefix(&dir).unwrap_or(Path::new("")).to_owned();
+        return Ok(Named { id, dir, place: place.clone(), below });
+    }
     let own = [app.releases(), app.slots()];
     for (root, itself) in
         own.iter().map(|root| (root, false)).chain(app.allow().iter().map(|root| (root, true)))
@@ -214,13 +236,16 @@ fn name(app: &App, end: &Path) -> Result<(ReleaseId, PathBuf, PathBuf), LiveErro
             None if itself => root,
             None => continue,
         };
-        let id = dir.file_name().and_then(OsStr::to_str).and_then(|name| ReleaseId::parse(name).ok());
-        return match id {
-            Some(id) => Ok((id, dir, parts.as_path().to_owned())),
+        return match dir.file_name().and_then(id_of) {
+            Some(id) => Ok(Named { id, place: dir.clone(), dir, below: parts.as_path().to_owned() }),
             None => Err(LiveError::BadName { link: app.link().to_owned(), leads_to: dir }),
         };
     }
     Err(LiveError::Outside { link: app.link().to_owned(), leads_to: end.to_owned() })
+}
+
+fn id_of(name: &OsStr) -> Option<ReleaseId> {
+    ReleaseId::parse(name.to_str()?).ok()
 }
 
 pub(crate) fn is_directory(stat: &Stat) -> bool {
@@ -231,7 +256,7 @@ impl Live {
     /// Whether the link still says the same, by one reading of its text and one look at what it leads to. Strict
     /// for the usual layout; a chain of links has to be walked anew, so for that the answer is always no.
     pub fn still_named(&self, app: &App) -> bool {
-        if self.links != 1 || !self.below.as_os_str().is_empty() {
+        if !self.is_straight() || !self.below.as_os_str().is_empty() {
             return false;
         }
         let mut buffer = [std::mem::MaybeUninit::<u8>::uninit(); 4096];
@@ -246,7 +271,19 @@ impl Live {
 
     /// Whether two readings name the same tree by the same text.
     pub fn same_as(&self, other: &Live) -> bool {
-        (self.dev, self.ino, &self.text, &self.dir) == (other.dev, other.ino, &other.text, &other.dir)
+        let key = |live: &Live| (live.dev, live.ino);
+        // The id too: successive releases take turns in one slot, and the text may lead through another link.
+        key(self) == key(other) && (&self.id, &self.text, &self.dir) == (&other.id, &other.text, &other.dir)
+    }
+
+    /// Whether the release stands in a slot, which other releases had before and will have again.
+    pub fn in_slot(&self) -> bool {
+        self.place != self.dir
+    }
+
+    /// Whether no link was followed but the app's own, and that of the slot.
+    pub(crate) fn is_straight(&self) -> bool {
+        self.links == if self.in_slot() { 2 } else { 1 }
     }
 }
 

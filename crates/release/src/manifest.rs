@@ -115,21 +115,35 @@ pub fn load(app: &App, live: &Live) -> Result<Option<Manifest>, ManifestError> {
 
 /// The manifest of the release of this name at `dir`; `None` if it was never sealed.
 pub fn load_at(app: &App, id: &ReleaseId, dir: &Path) -> Result<Option<Manifest>, ManifestError> {
-    let path = app.manifest(id);
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            let why = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-            return Err(ManifestError::Unreadable { path, why });
-        }
-    };
-    let manifest = Manifest::parse(&bytes)?;
+    let Some(manifest) = read(app, id)? else { return Ok(None) };
     let tree = TreeId::of(dir).map_err(|why| ManifestError::Unreadable { path: dir.to_owned(), why })?;
     if manifest.id != *id || manifest.tree != tree {
         return Err(ManifestError::OtherTree { id: id.clone() });
     }
     Ok(Some(manifest))
+}
+
+/// The manifest that was written for the release of this name, whatever stands in its tree now; `None` if there is
+/// none. What a release that lost its slot consisted of.
+pub fn recorded(app: &App, id: &ReleaseId) -> Result<Option<Manifest>, ManifestError> {
+    let Some(manifest) = read(app, id)? else { return Ok(None) };
+    if manifest.id != *id {
+        return Err(ManifestError::OtherTree { id: id.clone() });
+    }
+    Ok(Some(manifest))
+}
+
+/// Reads a manifest.
+fn read(app: &App, id: &ReleaseId) -> Result<Option<Manifest>, ManifestError> {
+    let path = app.manifest(id);
+    match std::fs::read(&path) {
+        Ok(bytes) => Manifest::parse(&bytes).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let why = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+            Err(ManifestError::Unreadable { path, why })
+        }
+    }
 }
 
 impl Manifest {

@@ -19,7 +19,7 @@ pub struct Pinned<T> {
 
 /// Gives pins of one app: reads the link on every look, and makes the expensive part once per release.
 ///
-/// Keyed by the link's text and the device and inode it leads to. The directory stays open while it is pinned, so
+/// Keyed by the release's name, the link's text and the device and inode it leads to: releases take turns in a slot. The directory stays open while it is pinned, so
 /// its inode cannot be reused by another.
 pub struct Pinner<T> {
     app: App,

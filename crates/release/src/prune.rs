@@ -9,6 +9,7 @@ use crate::flocked::Flocked;
 use crate::id::ReleaseId;
 use crate::live::{self, LiveError};
 use crate::lock::{DeployLock, LockError};
+use crate::slot;
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
 use rustix::io::Errno;
 use std::fmt;
@@ -73,10 +74,11 @@ pub fn retire(app: &App, id: &ReleaseId) -> Result<Retired, RetireError> {
 /// Takes a release away under a deploy lock that is held already.
 ///
 /// Refused while a process holds a lease or the link names it, and undone if another tool makes the link name it
-/// meanwhile. The seal goes with it. The tree is in the trash then: [`Retired::delete`] or [`empty_trash`].
+/// meanwhile. The seal goes with it, and of a release in a slot the slot. The tree is in the trash then: [`Retired::delete`] or [`empty_trash`].
 pub fn retire_under(lock: &DeployLock, id: &ReleaseId) -> Result<Retired, RetireError> {
     let app = lock.app();
-    let place = app.release(id);
+    let slot = slot::of(app, id);
+    let place = slot.as_ref().map_or_else(|| app.release(id), |name| app.slot(name));
     // Asked twice: here so that what is live is called so though it is in use as well, and again under the lock.
     if live::read(app).is_ok_and(|live| Some(&live.dir) == live::canonical(&place).as_ref()) {
         return Err(RetireError::Live { id: id.clone() });
@@ -84,15 +86,34 @@ pub fn retire_under(lock: &DeployLock, id: &ReleaseId) -> Result<Retired, Retire
     let held = hold(&place, id)?;
     let dir = live::canonical(&place).ok_or_else(|| RetireError::NoRelease { id: id.clone() })?;
     not_live(app, id, &dir, &held)?;
+    if slot.is_some() {
+        // The name first: no name ever leads to a tree that is gone.
+        atomic::remove(&app.release(id)).map_err(RetireError::Unmoved)?;
+    }
 
     let trash = put_in_trash(app, id, &dir)?;
-    if names(app, &dir) {
-        atomic::move_to(&trash, &dir).map_err(RetireError::Unmoved)?;
+    let home = if slot.is_some() { named_place(app, id) } else { dir };
+    if names(app, &home) {
+        // What had a slot gets a directory of its own then: the slot's name is nobody's any more.
+        atomic::move_to(&trash, &home).map_err(RetireError::Unmoved)?;
         return Err(RetireError::Live { id: id.clone() });
     }
     // A seal without a tree harms nobody: it names the tree it was written for.
     atomic::remove(&app.manifest(id)).map_err(RetireError::Unmoved)?;
     Ok(Retired { id: id.clone(), trash })
+}
+
+/// Forgets a release that stands nowhere: its seal, which is all that is left of it but for blobs.
+pub fn forget(lock: &DeployLock, id: &ReleaseId) -> Result<(), RetireError> {
+    let app = lock.app();
+    if crate::manifest::find(app, id).is_some() {
+        return Err(RetireError::InUse { id: id.clone() });
+    }
+    atomic::remove(&app.manifest(id)).map_err(RetireError::Unmoved)
+}
+
+fn named_place(app: &App, id: &ReleaseId) -> PathBuf {
+    live::canonical(&app.releases()).unwrap_or_else(|| app.releases()).join(id)
 }
 
 impl Retired {
@@ -128,7 +149,7 @@ pub fn empty_trash(lock: &DeployLock) -> std::io::Result<usize> {
     let app = lock.app();
     let mut deleted = 0;
     for (path, id) in in_trash(app)? {
-        let home = live::canonical(&app.releases()).unwrap_or_else(|| app.releases()).join(&id);
+        let home = named_place(app, &id);
         if names(app, &home) && rustix::fs::lstat(&home).is_err() {
             atomic::move_to(&path, &home).map_err(|error| std::io::Error::from(error.why))?;
             continue;

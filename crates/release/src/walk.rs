@@ -19,6 +19,8 @@ pub(crate) struct Walk {
     pub links: u32,
     /// The directories in which a link stood, or in which something was missing; each once.
     pub parents: Vec<PathBuf>,
+    /// The links that were followed, as canonical paths of their own, in order.
+    pub passed: Vec<PathBuf>,
 }
 
 /// Where a walk ended early.
@@ -54,6 +56,7 @@ impl Walk {
                         return Err(Lost::Loop);
                     }
                     self.note(&here);
+                    self.passed.push(next);
                     step_onto(&mut ahead, &mut here, Path::new(OsStr::from_bytes(text.as_bytes())));
                 }
                 Err(Errno::INVAL) => here = next,

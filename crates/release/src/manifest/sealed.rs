@@ -36,8 +36,11 @@ pub fn sealed(app: &App, id: &ReleaseId) -> Result<Sealed, ManifestError> {
     }
 }
 
-/// Where the release of this name stands: the first of its places that is a directory.
+/// Where the release of this name stands: its slot, or the first of its places that is a directory.
 pub fn find(app: &App, id: &ReleaseId) -> Option<PathBuf> {
+    if let Some(slot) = crate::slot::of(app, id) {
+        return Some(app.slot(&slot));
+    }
     app.places(id)
         .into_iter()
         .find(|place| rustix::fs::lstat(place).is_ok_and(|stat| crate::live::is_directory(&stat)))

@@ -15,3 +15,4 @@ mod pin;
 mod prune;
 mod seal;
 mod shop;
+mod slot;
