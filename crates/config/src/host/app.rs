@@ -33,6 +33,10 @@ pub struct AppKeys {
     pub keep_for: Duration,
     /// `layout`.
     pub layout: Layout,
+    /// `slots`: how many releases take turns, in slot mode; 2 unless said otherwise.
+    pub slots: u32,
+    /// `slot_wait`: how long a deploy waits for a slot that nobody uses; 30 s unless said otherwise.
+    pub slot_wait: Duration,
     /// `link_mode`.
     pub link_mode: LinkMode,
 }
@@ -75,6 +79,8 @@ impl AppKeys {
             keep: 5,
             keep_for: Duration::from_secs(3600),
             layout: Layout::default(),
+            slots: 2,
+            slot_wait: Duration::from_secs(30),
             link_mode: LinkMode::default(),
         }
     }
@@ -108,9 +114,22 @@ impl AppKeys {
             keep: section.get::<NonZeroU32>("keep")?.map_or(default.keep, NonZeroU32::get),
             keep_for: section.get::<read::Duration>("keep_for")?.map_or(default.keep_for, |span| span.0),
             layout: section.at("layout").map(|at| at.choice(&layouts)).transpose()?.unwrap_or_default(),
+            slots: slots(section)?.unwrap_or(default.slots),
+            slot_wait: section.get::<read::Duration>("slot_wait")?.map_or(default.slot_wait, |span| span.0),
             link_mode: section.at("link_mode").map(|at| at.choice(&modes)).transpose()?.unwrap_or_default(),
             root,
         })
+    }
+}
+
+/// How many slots, one per letter.
+fn slots(section: &Section<'_>) -> Result<Option<u32>, ConfigError> {
+    let Some(found) = section.get::<NonZeroU32>("slots")?.map(NonZeroU32::get) else { return Ok(None) };
+    match section.at("slots") {
+        Some(at) if !(2..=26).contains(&found) => {
+            Err(at.wrong(&format!("releases cannot take turns in {found}"), "a number from 2 to 26"))
+        }
+        Some(_) | None => Ok(Some(found)),
     }
 }
 

@@ -6,6 +6,7 @@ mod hooks;
 mod notify;
 mod php;
 mod serve;
+mod slots;
 mod warm;
 
 use std::path::{Path, PathBuf};
@@ -65,7 +66,7 @@ impl Host {
 
     pub(crate) fn read(top: &Section<'_>, file: &Path) -> Result<Host, ConfigError> {
         let base = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Ok(Host {
+        let host = Host {
             file: file.to_owned(),
             app: AppKeys::read(&top.section("app")?, base)?,
             source: top
@@ -83,6 +84,8 @@ impl Host {
                 .collect::<Result<_, _>>()?,
             hooks: Hooks::read(&top.section("hooks")?)?,
             fleet: top.each("host")?.iter().map(FleetHost::read).collect::<Result<_, _>>()?,
-        })
+        };
+        slots::check(&host, &top.section("app")?, top.maybe_section("serve")?.is_some())?;
+        Ok(host)
     }
 }

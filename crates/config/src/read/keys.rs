@@ -31,6 +31,8 @@ pub const TABLES: &[Table] = &[
             "keep",
             "keep_for",
             "layout",
+            "slots",
+            "slot_wait",
             "link_mode",
         ],
         &[],

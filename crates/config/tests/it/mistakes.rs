@@ -57,6 +57,13 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     ("a header of the servers own", "[[site.header]]\npath = \"/**\"\nset = { Content-Length = \"1\" }\n"),
     ("a pattern with half a double star", "[[site.cache]]\npath = \"/a**\"\ncontrol = \"no-store\"\n"),
+    ("slots that nobody leases", "[app]\nlayout = \"slots\"\n"),
+    (
+        "slots with a pool that does not tell",
+        "[app]\nlayout = \"slots\"\n[serve]\n[php]\nfpm = \"127.0.0.1:9000\"\n",
+    ),
+    ("slots of hard links", "[app]\nlayout = \"slots\"\nlink_mode = \"hardlink\"\n[serve]\n"),
+    ("one slot to take turns in", "[app]\nlayout = \"slots\"\nslots = 1\n[serve]\n"),
     ("a guard with a glob", "[[site.auth]]\npath = \"/admin/*\"\nusers = {}\n"),
     ("a guard for nobody", "[[site.auth]]\npath = \"/admin\"\n"),
     ("a password in plain", "[[site.auth]]\npath = \"/\"\nusers = { alice = \"secret\" }\n"),
