@@ -194,8 +194,9 @@ fn flip_on(
         return (made, None);
     }
     let clock = pacer.clock;
-    let order = releases.iter().zip(0_u32..).cycle().skip(1);
-    for ((release, to), number) in order.zip(0..flips.count) {
+    for number in 0..flips.count {
+        let Some(to) = flips.goes_to(number, releases.len()) else { break };
+        let Some(release) = releases.get(to as usize) else { break };
         pacer.wait(number, progress);
         if progress.is_stopped() {
             break;

@@ -99,6 +99,9 @@ pub struct Flips {
     pub count: u64,
     /// When the next one is due.
     pub pace: Pace,
+    /// To which releases, by number, one after the other; empty: to all in turn, round and round. One that stands
+    /// here twice in a row is a call after which nothing else may be live.
+    pub order: Vec<u32>,
 }
 
 /// When the next flip is due.
@@ -110,6 +113,18 @@ pub enum Pace {
     Each(Duration),
     /// Evenly over the load: over its time where it has one, else over its requests.
     Spread,
+}
+
+impl Flips {
+    /// Where the flip of this number, from 0, goes to, of so many releases; `None`: there is none.
+    #[must_use]
+    pub fn goes_to(&self, number: u64, releases: usize) -> Option<u32> {
+        if self.order.is_empty() {
+            let round = u64::try_from(releases).ok().filter(|count| *count > 0)?;
+            return u32::try_from((number + 1) % round).ok();
+        }
+        self.order.get(usize::try_from(number).ok()?).copied()
+    }
 }
 
 impl Default for Marks {
@@ -149,7 +164,7 @@ impl Scenario {
             pages,
             marks: Marks::default(),
             load: Load::default(),
-            flips: Flips { by, count: 0, pace: Pace::Spread },
+            flips: Flips { by, count: 0, pace: Pace::Spread, order: Vec::new() },
             progress: Arc::new(Progress::default()),
             clock: Clock::start(),
         }

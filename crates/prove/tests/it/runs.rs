@@ -45,6 +45,19 @@ fn a_run_whose_time_is_up_says_so() {
 }
 
 #[test]
+fn flips_go_round_or_where_the_scenario_says() {
+    let (_dir, mut scenario) = scenario(Flipper::call(|_| Ok(())));
+    scenario.flips.count = 3;
+    let round = run_blocking(scenario).unwrap();
+    assert_eq!(round.flips.iter().map(|flip| flip.to).collect::<Vec<_>>(), [1, 0, 1]);
+    let (_dir, mut scenario) = self::scenario(Flipper::call(|_| Ok(())));
+    scenario.flips.order = vec![0, 0, 1];
+    let ordered = run_blocking(scenario).unwrap();
+    assert_eq!(ordered.flips.iter().map(|flip| flip.to).collect::<Vec<_>>(), [0, 0, 1]);
+    assert!(ordered.cut_short.unwrap().contains("after 3 of 1000000 flips"));
+}
+
+#[test]
 fn a_flip_that_fails_ends_the_run_and_may_have_happened() {
     let mut calls = 0;
     let (_dir, scenario) = scenario(Flipper::call(move |_| {
