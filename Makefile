@@ -9,7 +9,7 @@ help: ## this list
 test: ## format, lints, licences, all tests; ends with a line that counts them
 	@scripts/test
 
-demo: ## DokuWiki under load, flipped 200 times, then left running   (ARGS=--once: exits)
+demo: ## DokuWiki under load: deployed, rolled back, flipped 200 times, left running   (ARGS=--once: exits)
 	@scripts/setup demo
 	@demo/run $(ARGS)
 

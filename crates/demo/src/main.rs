@@ -1,19 +1,23 @@
-//! The demo: DokuWiki served by `cutover serve`, flipped under readers and writers, and a verdict at the end.
+//! The demo: DokuWiki deployed and served by Cutover, deployed and flipped on under readers and writers, and a verdict
+//! at the end.
 //!
 //! ```text
-//!   fetch ──> wiki (three releases, tree) ──> cutover seal ──> server (cutover serve)
-//!                                                                │
-//!          readers ┐                                             │
-//!          writer ─┼──> prove: load × `cutover flip` ──> observations ──> verdict
+//!   fetch ──> wiki (a source, tree) ──> site (cutover.toml) ──> cutover deploy ──> server (cutover serve)
+//!                                                                                    │
+//!          readers ┐                                                                 │
+//!          writer ─┼──> prove: load × act, by operator (cutover deploy, flip, rollback) ──> observations ──> verdict
 //!          form ───┘
 //! ```
 
+mod act;
 mod fetch;
 mod form;
 mod home;
+mod operator;
 mod readers;
 mod server;
 mod show;
+mod site;
 mod story;
 mod stuck;
 mod tree;
@@ -24,7 +28,7 @@ use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Shows the main job on a real application: DokuWiki's releases flip under load, and no request notices.
+/// Shows the main job on a real application: DokuWiki is deployed again and again under load, and no request notices.
 #[derive(Debug, Parser)]
 #[command(name = "demo/run")]
 struct Flags {
@@ -34,14 +38,14 @@ struct Flags {
     /// Only stop the server that an earlier demo left running
     #[arg(long)]
     stop: bool,
-    /// Flips
+    /// Flips, besides four deploys, two that are refused, and a rollback
     #[arg(long, default_value_t = 200)]
     flips: u64,
-    /// Milliseconds between two flips
-    #[arg(long, default_value_t = 150)]
+    /// Milliseconds between two flips, or deploys
+    #[arg(long, default_value_t = 50)]
     pause_ms: u64,
     /// Readers, each with a request in flight all the time
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 6)]
     readers: u32,
     /// Writers, each of whom edits a page again and again
     #[arg(long, default_value_t = 2)]
@@ -52,9 +56,6 @@ struct Flags {
     /// The cutover to show; by default the one beside this program
     #[arg(long)]
     cutover: Option<PathBuf>,
-    /// Judge a server that serves the site already (its address), flipping with `cutover flip` all the same
-    #[arg(long, value_name = "http://HOST:PORT", hide = true)]
-    against: Option<String>,
 }
 
 fn main() -> ExitCode {

@@ -1,12 +1,12 @@
 //! Readers: the pages of the wiki that are only read, and what tells whose they are.
 
-use crate::wiki::{self, MARKS, RELEASES};
+use crate::wiki::{self, MARKS, VERSIONS};
 use prove::page::{Answer, Ask, Expect, Page};
 
 /// The pages, with their share of the load.
 #[must_use]
 pub fn pages() -> Vec<Page> {
-    let badges = RELEASES.iter().map(|(id, colour)| Answer::of(200, wiki::badge(id, colour))).collect();
+    let badges = VERSIONS.iter().map(|version| Answer::of(200, wiki::badge(*version))).collect();
     vec![
         page("welcome page", 10, "/doku.php/wiki:welcome", "Welcome to your new DokuWiki"),
         page("long page", 3, "/doku.php/wiki:syntax", "Formatting Syntax"),
@@ -14,7 +14,7 @@ pub fn pages() -> Vec<Page> {
         page("sitemap", 2, "/doku.php?do=index", "This is a sitemap"),
         page("recent changes", 2, "/doku.php?do=recent", "The following pages were changed recently"),
         page("search", 1, "/doku.php?do=search&q=wiki", "Search"),
-        // What the wiki composes once and caches in data/, which is shared: only the header can name a release.
+        // What the wiki composes once and caches in data/, which is shared: only a header names the version.
         unmarked("start, redirected", 2, "/", 302),
         unmarked("style sheet by PHP", 2, "/lib/exe/css.php?t=dokuwiki", 200),
         unmarked("script by PHP", 1, "/lib/exe/js.php?t=dokuwiki", 200),

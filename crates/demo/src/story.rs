@@ -1,22 +1,20 @@
 //! Story: the demo from beginning to end, one step after the other.
 
-use crate::fetch::{self, run};
-use crate::server::{self, Server};
+use crate::act::{self, Act};
+use crate::operator::Operator;
 use crate::show::{self, say};
 use crate::stuck::{Stuck, Trying};
-use crate::wiki::{self, RELEASES};
+use crate::wiki::{self, VERSIONS};
 use crate::writer::{self, Written};
-use crate::{Flags, home, readers};
+use crate::{Flags, fetch, home, readers, server, site};
 use prove::client::Client;
 use prove::evidence::Examiner;
 use prove::flipper::Flipper;
 use prove::observations::Seen;
 use prove::scenario::{Load, Pace, Scenario};
 use prove::{Observations, Target};
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,46 +41,38 @@ pub fn tell(flags: &Flags) -> Result<bool, Stuck> {
     let began = Instant::now();
     let cutover = find_cutover(flags)?;
     let home = home::settle(&flags.home)?;
-    let site = home.join("site");
     if server::stop(&home)? {
         say("stopped the server of an earlier demo");
     }
 
     say("fetching DokuWiki and its libraries from Debian's packages (unpacked, not installed)");
     let packages = fetch::unpacked(&home.join("packages"))?;
-    let (address, server) = match &flags.against {
-        Some(_) => (server::free_address()?, None),
-        None => {
-            let address = server::free_address()?;
-            raise(&packages, &site, &cutover, address)?;
-            let server = server::start(&cutover, &site, &home, address)?;
-            say(&format!(
-                "cutover serve runs (pid {}) with its own php-fpm: http://{address}/",
-                server.pid()
-            ));
-            (address, Some(server))
-        }
-    };
-    let target = match &flags.against {
-        Some(url) => Target::parse(url).trying(|| format!("cannot judge {url}"))?,
-        None => Target::tcp(address),
-    };
+    let address = server::free_address()?;
+    let site = site::prepare(&packages, &home, address)?;
+    say(&format!(
+        "its source is {}; the site is {}, so far a cutover.toml",
+        site.source.display(),
+        site.root.display()
+    ));
+    let mut operator = Operator::new(cutover.clone(), site.clone());
+    operator.carry_out(Act::Deploy(0))?;
+    let mut server = server::start(&cutover, &site.root, &home, address)?;
+    say(&format!("cutover serve runs (pid {}) with its own php-fpm: http://{address}/", server.pid()));
 
-    let observed = flood(flags, &cutover, &site, target);
+    let observed = flood(flags, operator, Target::tcp(address));
     let held = match &observed {
         Ok((observations, edits)) => show::verdict(observations, edits)?,
         Err(_) => false,
     };
     let leave =
         !flags.once && observed.as_ref().is_ok_and(|(observations, _)| observations.cut_short.is_none());
-    match server {
-        Some(mut server) if leave => {
-            server.is_well()?;
-            say(&format!("this took {:.0} s", began.elapsed().as_secs_f64()));
-            show::left_running(address, &server, &site, &cutover);
-        }
-        Some(server) => finish(server, &home, began)?,
-        None => {}
+    if leave {
+        server.is_well()?;
+        say(&format!("this took {:.0} s", began.elapsed().as_secs_f64()));
+        show::left_running(address, &server, &site, &cutover);
+    } else {
+        server.end(&home)?;
+        say(&format!("the server has ended; this took {:.0} s", began.elapsed().as_secs_f64()));
     }
     observed.map(|_| held)
 }
@@ -96,41 +86,25 @@ pub struct Edits {
     pub lost: Vec<(String, String)>,
 }
 
-fn finish(server: Server, home: &Path, began: Instant) -> Result<(), Stuck> {
-    server.end(home)?;
-    say(&format!("the server has ended; this took {:.0} s", began.elapsed().as_secs_f64()));
-    Ok(())
-}
-
-/// Builds the site anew, seals its releases, puts the first live.
-fn raise(packages: &Path, site: &Path, cutover: &Path, address: std::net::SocketAddr) -> Result<(), Stuck> {
-    if site.exists() {
-        fs::remove_dir_all(site).trying(|| format!("cannot clear {}", site.display()))?;
-    }
-    wiki::build(packages, site)?;
-    let config = site.join("cutover.toml");
-    let sessions = site.join("shared/sessions");
-    let text = format!(
-        "[app]\nname = \"wiki\"\ndocroot = \"public\"\nshared_dirs = [\"data\", \"conf\"]\n\n\
-         [php]\nfpm = \"embedded\"\nfront = \"doku.php\"\nini = {{ \"session.save_path\" = \"{}\" }}\n\n\
-         [serve]\nlisten = [\"{address}\"]\n",
-        sessions.display()
-    );
-    fs::write(&config, text).trying(|| format!("cannot write {}", config.display()))?;
-    home::give_to_php(&site.join("shared"))?;
-    for (id, _) in RELEASES {
-        run(Command::new(cutover).arg("-C").arg(site).args(["seal", id]))?;
-    }
-    let ids = RELEASES.map(|(id, _)| id).join(", ");
-    say(&format!("built and sealed the releases {ids}: each names itself in six places of each page"));
-    run(Command::new(cutover).arg("-C").arg(site).args(["flip", RELEASES[0].0]))
-}
-
-fn flood(flags: &Flags, cutover: &Path, site: &Path, target: Target) -> Result<(Observations, Edits), Stuck> {
-    let releases: Vec<String> = RELEASES.iter().map(|(id, _)| (*id).to_owned()).collect();
-    let flip = [&cutover.display().to_string(), "-C", &site.display().to_string(), "flip", "{release}"];
-    let by = Flipper::Command(flip.map(str::to_owned).into());
-    let mut scenario = Scenario::new(target, releases, readers::pages(), by);
+fn flood(flags: &Flags, mut operator: Operator, target: Target) -> Result<(Observations, Edits), Stuck> {
+    let acts = act::acts(flags.flips);
+    let mut queue: VecDeque<Act> = acts.iter().copied().collect();
+    let mut begun = false;
+    let by = Flipper::call(move |_| {
+        // The first call is for what is live already.
+        if !std::mem::replace(&mut begun, true) {
+            return Ok(());
+        }
+        let Some(act) = queue.pop_front() else { return Err("there is no act left".to_owned()) };
+        let done = operator.carry_out(act).map_err(|why| why.to_string());
+        if queue.is_empty() {
+            operator.tell_flips();
+        }
+        done
+    });
+    let versions = VERSIONS.iter().map(|version| version.name.to_owned()).collect();
+    let mut scenario = Scenario::new(target, versions, readers::pages(), by);
+    scenario.marks.header = Some(wiki::HEADER.to_owned());
     scenario.load = Load {
         connections: flags.readers,
         closing: flags.readers / 4,
@@ -138,12 +112,10 @@ fn flood(flags: &Flags, cutover: &Path, site: &Path, target: Target) -> Result<(
         at_most: AT_MOST,
         ..Load::default()
     };
-    scenario.flips.count = flags.flips;
+    scenario.flips.count = acts.len() as u64;
+    scenario.flips.order = act::live_after(&acts);
     scenario.flips.pace = Pace::Every(Duration::from_millis(flags.pause_ms));
-    say(&format!(
-        "{} readers and {} writers, while `cutover flip` goes round {} times",
-        flags.readers, flags.writers, flags.flips
-    ));
+    say(&format!("{} readers and {} writers, all the time, while", flags.readers, flags.writers));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.trying(|| "cannot start the load".to_owned())?.block_on(flood_on(flags, scenario))
 }
@@ -161,7 +133,7 @@ async fn ask_each_once(scenario: &Scenario) -> Result<(), Stuck> {
         };
         let path = &page.ask.path;
         return Err(Stuck::because(format!(
-            "the site does not work before any flip: {path} ({}): {what}",
+            "the site does not work before anything is done to it: {path} ({}): {what}",
             page.name
         )));
     }
@@ -180,7 +152,7 @@ async fn flood_on(flags: &Flags, scenario: Scenario) -> Result<(Observations, Ed
     let writers: Vec<_> = (0..flags.writers)
         .map(|number| tokio::spawn(writer::write_on(wiki.clone(), number, WRITER_PAUSE)))
         .collect();
-    let shown = tokio::spawn(show::progress(Arc::clone(&wiki.progress), flags.flips));
+    let shown = tokio::spawn(show::progress(Arc::clone(&wiki.progress)));
     let progress = Arc::clone(&wiki.progress);
     let interrupted = tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
@@ -220,7 +192,7 @@ fn find_cutover(flags: &Flags) -> Result<PathBuf, Stuck> {
         return Ok(path);
     }
     Err(Stuck::because(format!(
-        "{} is not there: run `cargo build --release -p cutover` first",
+        "{} is not there: run `cargo build --profile demo -p cutover` first, or say --cutover FILE",
         path.display()
     )))
 }

@@ -1,12 +1,9 @@
-//! Wiki: DokuWiki as an app of Cutover: releases that differ by a visible patch, `data` and `conf` shared.
+//! Wiki: DokuWiki's source as its developers have it, version after version, and two mistakes of theirs.
 //!
 //! ```text
-//!   <site>/cutover.toml
-//!   <site>/releases/r1/public/        what Debian has in /usr/share/dokuwiki, patched; the docroot
-//!   <site>/releases/r1/lib/           the libraries Debian packages apart
-//!   <site>/releases/r1/data, conf     links to shared/
-//!   <site>/shared/data/  conf/        pages, media, caches; settings
-//!   <site>/shared/sessions/           PHP's sessions
+//!   <source>/cutover.toml      how this version wants to be served; names it in a header
+//!   <source>/public/           what Debian has in /usr/share/dokuwiki, patched; the docroot
+//!   <source>/lib/              the libraries Debian packages apart
 //! ```
 
 use crate::stuck::{Stuck, Trying};
@@ -14,8 +11,37 @@ use crate::tree;
 use std::fs;
 use std::path::Path;
 
-/// The releases, each with the colour of its badge.
-pub const RELEASES: [(&str, &str); 3] = [("r1", "#2b73b7"), ("r2", "#b7402b"), ("r3", "#2b8f4b")];
+/// A state of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    /// What it calls itself.
+    pub name: &'static str,
+    /// The colour of its badge.
+    pub colour: &'static str,
+}
+
+/// The versions, in the order they are written.
+pub const VERSIONS: [Version; 4] = [
+    Version { name: "v1", colour: "#2b73b7" },
+    Version { name: "v2", colour: "#b7402b" },
+    Version { name: "v3", colour: "#2b8f4b" },
+    Version { name: "v4", colour: "#7a3fa0" },
+];
+
+/// What a developer got wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mistake {
+    /// A file that PHP cannot parse.
+    Typo,
+    /// Every page crashes.
+    Crash,
+}
+
+/// Where pages show the id that Cutover gave their release.
+pub const PLACEHOLDER: &str = "@release@";
+
+/// The header that names the version.
+pub const HEADER: &str = "x-wiki-version";
 
 /// Marks of the release in each page the wiki's template makes.
 pub const MARKS: usize = 6;
@@ -30,51 +56,103 @@ const LIBRARIES: [(&str, &str); 3] = [
     ("usr/share/php-geshi", "lib/php-geshi"),
 ];
 
-/// Builds the app into `site`, which does not exist yet, from the unpacked packages.
+/// The files of a version that name it, below the source.
+const NAMING: [&str; 7] = [
+    "cutover.toml",
+    "public/inc/template.php",
+    "public/lib/tpl/dokuwiki/main.php",
+    "public/lib/tpl/dokuwiki/tpl_footer.php",
+    "public/lib/tpl/dokuwiki/meta.html",
+    "public/lib/tpl/dokuwiki/footer.html",
+    "public/lib/tpl/dokuwiki/images/release.svg",
+];
+
+/// Writes the first version into `source`, which is not there yet, from the unpacked packages.
 ///
 /// # Errors
 /// When a file cannot be written, or the packages are not what the patches are for.
-pub fn build(packages: &Path, site: &Path) -> Result<(), Stuck> {
-    share(packages, site)?;
-    for (id, colour) in RELEASES {
-        let release = site.join("releases").join(id);
-        copy_code(packages, &release)?;
-        own_paths(&release)?;
-        patch(&release.join("public"), id, colour)?;
-        for name in ["data", "conf"] {
-            link(&format!("../../shared/{name}"), &release.join(name))?;
-        }
+pub fn write_first(packages: &Path, source: &Path) -> Result<(), Stuck> {
+    copy_code(packages, source)?;
+    own_paths(source)?;
+    let [first, ..] = VERSIONS;
+    let says = format!(
+        "# How this version wants to be served. It is sealed with it, and flips with it.\n\
+         [app]\ndocroot = \"public\"\n\n[php]\nfront = \"doku.php\"\n\n\
+         [[site.header]]\npath = \"/**\"\nset = {{ {HEADER} = \"{}\" }}\n",
+        first.name
+    );
+    write(&source.join("cutover.toml"), &says)?;
+    patch(&source.join("public"), first)
+}
+
+/// Goes from one version to another: a change of six files and the badge.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn change(source: &Path, from: Version, to: Version) -> Result<(), Stuck> {
+    for file in NAMING {
+        let path = source.join(file);
+        let text = read(&path)?;
+        let text =
+            [(mark(from), mark(to)), (quoted(from), quoted(to)), (from.colour.into(), to.colour.into())]
+                .into_iter()
+                .fold(text, |text, (from, to)| text.replace(&from, &to));
+        write(&path, &text)?;
     }
     Ok(())
 }
 
-/// The badge of a release.
+impl Mistake {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Typo => "public/lib/tpl/dokuwiki/main.php",
+            Self::Crash => "public/doku.php",
+        }
+    }
+
+    /// What is written at the beginning of the file.
+    fn text(self) -> &'static str {
+        match self {
+            Self::Typo => "<?php echo 'the quotation mark is missing); ?>\n",
+            Self::Crash => "<?php nobody_wrote_this_function(); ?>\n",
+        }
+    }
+
+    /// Makes it in the source.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn make(self, source: &Path) -> Result<(), Stuck> {
+        let path = source.join(self.file());
+        write(&path, &format!("{}{}", self.text(), read(&path)?))
+    }
+
+    /// Takes it back.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn correct(self, source: &Path) -> Result<(), Stuck> {
+        let path = source.join(self.file());
+        write(&path, &read(&path)?.replacen(self.text(), "", 1))
+    }
+}
+
+fn mark(version: Version) -> String {
+    format!("[release {}]", version.name)
+}
+
+fn quoted(version: Version) -> String {
+    format!("\"{}\"", version.name)
+}
+
+/// The badge of a version.
 #[must_use]
-pub fn badge(id: &str, colour: &str) -> String {
+pub fn badge(Version { name, colour }: Version) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"120\" height=\"20\"><rect width=\"120\" height=\"20\" \
          fill=\"{colour}\"/><text x=\"8\" y=\"15\" fill=\"#fff\" font-family=\"sans-serif\" font-size=\"13\">[release \
-         {id}]</text></svg>\n"
+         {name}]</text></svg>\n"
     )
-}
-
-fn share(packages: &Path, site: &Path) -> Result<(), Stuck> {
-    let shared = site.join("shared");
-    for dir in ["data", "conf", "sessions"] {
-        let dir = shared.join(dir);
-        fs::create_dir_all(&dir).trying(|| format!("cannot make {}", dir.display()))?;
-    }
-    tree::copy(packages, &packages.join("var/lib/dokuwiki/data"), &shared.join("data"), &[])?;
-    tree::copy(packages, &packages.join("etc/dokuwiki"), &shared.join("conf"), &[])?;
-    // The settings below come after Debian's and win. An open wiki on loopback: anybody may edit.
-    let local = "<?php\n\
-        $conf['title'] = 'Cutover demo';\n\
-        $conf['savedir'] = realpath(DOKU_INC . '../data');\n\
-        $conf['start'] = 'wiki:welcome';\n\
-        $conf['useacl'] = 0;\n\
-        $conf['userewrite'] = 2;\n\
-        $conf['updatecheck'] = 0;\n";
-    write(&shared.join("conf/local.php"), local)
 }
 
 fn copy_code(packages: &Path, release: &Path) -> Result<(), Stuck> {
@@ -116,9 +194,9 @@ fn own_paths(release: &Path) -> Result<(), Stuck> {
 }
 
 /// The visible difference: the wiki's own code, its template's two files, its include hooks and a static file.
-fn patch(public: &Path, id: &str, colour: &str) -> Result<(), Stuck> {
+fn patch(public: &Path, version: Version) -> Result<(), Stuck> {
     let template = public.join("lib/tpl/dokuwiki");
-    let mark = format!("[release {id}]");
+    let (mark, Version { name, colour }) = (mark(version), version);
     replace(
         &public.join("inc/template.php"),
         "'content'=> 'DokuWiki')",
@@ -126,21 +204,23 @@ fn patch(public: &Path, id: &str, colour: &str) -> Result<(), Stuck> {
     )?;
     replace(&template.join("main.php"), "<body>", &format!("<body data-begin=\"{mark}\">"))?;
     replace(&template.join("main.php"), "</body>", &format!("<!-- {mark} --></body>"))?;
+    // The placeholder is filled in by a hook of the deploy.
     replace(
         &template.join("tpl_footer.php"),
         "<div class=\"buttons\">",
         &format!(
-            "<p style=\"padding:.4em;color:#fff;background:{colour}\">This page is {mark} \
-             <img src=\"<?php echo tpl_basedir(); ?>images/release.svg\" alt=\"{id}\" /></p>\n    <div class=\"buttons\">"
+            "<p style=\"padding:.4em;color:#fff;background:{colour}\">This page is {mark}, deployed as \
+             {PLACEHOLDER} <img src=\"<?php echo tpl_basedir(); ?>images/release.svg\" alt=\"{name}\" /></p>\n    \
+             <div class=\"buttons\">"
         ),
     )?;
     write(&template.join("meta.html"), &format!("<meta name=\"release\" content=\"{mark}\" />\n"))?;
     write(&template.join("footer.html"), &format!("<!-- {mark} -->\n"))?;
-    write(&public.join(BADGE), &badge(id, colour))
+    write(&public.join(BADGE), &badge(version))
 }
 
 fn replace(path: &Path, what: &str, with: &str) -> Result<(), Stuck> {
-    let text = fs::read_to_string(path).trying(|| format!("cannot read {}", path.display()))?;
+    let text = read(path)?;
     if text.matches(what).count() != 1 {
         return Err(Stuck::because(format!(
             "{} does not have {what:?} once; is this another DokuWiki?",
@@ -150,11 +230,10 @@ fn replace(path: &Path, what: &str, with: &str) -> Result<(), Stuck> {
     write(path, &text.replace(what, with))
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Stuck> {
-    fs::write(path, text).trying(|| format!("cannot write {}", path.display()))
+fn read(path: &Path) -> Result<String, Stuck> {
+    fs::read_to_string(path).trying(|| format!("cannot read {}", path.display()))
 }
 
-#[allow(clippy::disallowed_methods, reason = "new links in a release that is being built and not yet sealed")]
-fn link(text: &str, at: &Path) -> Result<(), Stuck> {
-    std::os::unix::fs::symlink(text, at).trying(|| format!("cannot link {}", at.display()))
+fn write(path: &Path, text: &str) -> Result<(), Stuck> {
+    fs::write(path, text).trying(|| format!("cannot write {}", path.display()))
 }
