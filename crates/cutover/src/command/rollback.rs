@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use deploy::engine::Outcome;
 use deploy::event::Event;
+use deploy::freeze;
 use deploy::journal::Ending;
 use deploy::plan::Aim;
 use release::ReleaseId;
@@ -19,7 +20,7 @@ use crate::history::catch_up;
 use crate::opened::Opened;
 use crate::show::Show;
 use crate::who::who;
-use crate::working::{deploying, take};
+use crate::working::{self, deploying, take};
 
 pub fn run(
     opened: &Opened,
@@ -54,7 +55,12 @@ pub fn run(
     let outcome = go(opened, &deploy, aim)?;
     drop(deploy);
     drop(show);
-    ended(opened, &outcome, &to, force)
+    let mut answer = ended(opened, &outcome, &to, force)?;
+    // A Freeze is for what is new. Whoever goes back under one has a reason, and is told that it holds on.
+    if let Ok(Some(frozen)) = freeze::frozen(&opened.app) {
+        answer.text += &format!("\nthe app stays frozen: {}", working::told(&frozen));
+    }
+    Ok(answer)
 }
 
 /// What the rollback came to.

@@ -132,7 +132,8 @@ fn a_freeze_refuses_deploys_and_flips_with_its_reason_and_lets_a_rollback_pass()
     shop.fails(3, &["flip", "r1"]);
     shop.fails(3, &["lock", "--reason", "mine"]);
     assert!(shop.ok(&["status"]).contains("frozen   nobody may deploy: the sale"));
-    shop.ok(&["rollback"]);
+    let said = shop.ok(&["rollback"]);
+    assert!(said.contains("\nthe app stays frozen: nobody may deploy: the sale (alice@"), "{said}");
     assert_eq!(live_page(&shop), "one");
     shop.ok(&["unlock"]);
     shop.ok(&["deploy"]);
@@ -173,7 +174,10 @@ fn of_two_deploys_at_once_the_second_is_told_who_is_at_work_or_waits() {
 
 #[test]
 fn a_plan_says_what_would_be_done_and_does_nothing() {
-    let (shop, source) = shop("[health]\npath = '/index.html'\n[hooks]\nbefore_flip = ['echo migrating']\n");
+    let (shop, source) = shop(
+        // Nobody listens there: a server of somebody else's at the usual port would be asked.
+        "[health]\npath = '/index.html'\n[serve]\nlisten = ['127.0.0.1:1']\n[hooks]\nbefore_flip = ['echo migrating']\n",
+    );
     shop.ok(&["deploy"]);
     page(&source, "two");
     std::fs::write(source.path().join("new.html"), "new").unwrap();
