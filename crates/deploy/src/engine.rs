@@ -12,6 +12,7 @@ use fastcgi::Address;
 use release::lock::DeployLock;
 use release::{App, ReleaseId, live};
 
+use crate::drain;
 use crate::event::Event;
 use crate::hook::{self, HookError, Shell};
 use crate::journal::{Ending, Journal, JournalError, now_ms};
@@ -125,6 +126,10 @@ fn finish(deploy: &Deploy<'_>, mut journal: Journal, ending: Ending) -> Result<O
     };
     if failed {
         let dir = deploy.app().root().to_owned();
+        // Where no step did: the release is ill, say, and there is nothing to flip back to.
+        if !problems.iter().any(|problem| problem.starts_with("undrain: ")) {
+            problems.extend(drain::back(deploy, &journal, Step::Undo, &dir));
+        }
         if let Err(error) = deploy.hooks(&journal, Moment::OnFailure, Step::Undo, &dir) {
             problems.push(format!("on_failure: {error}"));
         }

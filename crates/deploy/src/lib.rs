@@ -14,6 +14,7 @@
 //!   logs/<id>/        what its commands printed
 //!   work/ cache/      where it is built; what build commands keep
 //!   running           the command that is run at this moment
+//!   drained           the host is out of its load balancer
 //!   frozen            the Freeze
 //! ```
 //!
@@ -30,6 +31,7 @@
 
 pub mod adopt;
 pub mod diff;
+mod drain;
 pub mod engine;
 pub mod event;
 pub mod freeze;

@@ -171,6 +171,11 @@ impl App {
         self.state().join("journal.jsonl")
     }
 
+    /// There while the host is out of its load balancer for a flip.
+    pub fn drained(&self) -> PathBuf {
+        self.state().join("drained")
+    }
+
     /// There while nobody may deploy; says why.
     pub fn frozen(&self) -> PathBuf {
         self.state().join("frozen")

@@ -29,12 +29,16 @@ pub enum Moment {
     AfterWarm,
     /// The last moment at which a failure leaves the old release live.
     BeforeFlip,
-    /// When it is live and verified; a failure is reported, not flipped back.
+    /// Right before the flip: takes the host out of its load balancer; a failure leaves the old release live.
+    Drain,
+    /// When it is live and verified, and the host is back; a failure is reported, not flipped back.
     AfterFlip,
     /// When it is live, before it is asked for its health.
     BeforeVerify,
     /// When it answered; a failure flips back.
     AfterVerify,
+    /// Puts the host back, whatever came of the flip; before `AfterFlip`. Only if `Drain` was begun.
+    Undrain,
     /// Before old releases go.
     BeforePrune,
     /// When they are gone.
@@ -60,7 +64,7 @@ pub struct HookCommand {
 
 impl Moment {
     /// All, in the order of a deploy.
-    pub const ALL: [Moment; 14] = [
+    pub const ALL: [Moment; 16] = [
         Moment::BeforeBuild,
         Moment::AfterBuild,
         Moment::BeforeStage,
@@ -68,9 +72,11 @@ impl Moment {
         Moment::BeforeWarm,
         Moment::AfterWarm,
         Moment::BeforeFlip,
-        Moment::AfterFlip,
+        Moment::Drain,
         Moment::BeforeVerify,
         Moment::AfterVerify,
+        Moment::Undrain,
+        Moment::AfterFlip,
         Moment::BeforePrune,
         Moment::AfterPrune,
         Moment::OnFailure,
@@ -87,6 +93,8 @@ impl Moment {
             Moment::BeforeWarm => "before_warm",
             Moment::AfterWarm => "after_warm",
             Moment::BeforeFlip => "before_flip",
+            Moment::Drain => "drain",
+            Moment::Undrain => "undrain",
             Moment::AfterFlip => "after_flip",
             Moment::BeforeVerify => "before_verify",
             Moment::AfterVerify => "after_verify",

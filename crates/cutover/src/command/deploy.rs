@@ -109,7 +109,7 @@ fn told(opened: &Opened, outcome: &Outcome) -> Result<Answer, Failure> {
 }
 
 fn is_hook(problem: &str) -> bool {
-    ["after_flip: ", "on_rollback: "].iter().any(|name| problem.starts_with(name))
+    ["undrain: ", "after_flip: ", "on_rollback: "].iter().any(|name| problem.starts_with(name))
 }
 
 /// The outcome for programs.

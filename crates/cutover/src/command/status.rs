@@ -50,6 +50,10 @@ pub fn run(opened: &Opened) -> Result<Answer, Failure> {
     lines.push(format!("  releases {}", listed.len()));
     let frozen = freeze::frozen(&opened.app).ok().flatten();
     lines.extend(frozen.as_ref().map(|frozen| format!("  frozen   {}", working::told(frozen))));
+    let drained = std::fs::read_to_string(opened.app.drained()).ok();
+    lines.extend(drained.as_deref().map(|why| {
+        format!("  drained  out of its load balancer {}; the end of the next deploy puts it back", why.trim())
+    }));
     let in_hand = in_hand(opened);
     lines.extend(in_hand.iter().cloned());
     let server = running::status(opened);
@@ -67,6 +71,7 @@ pub fn run(opened: &Opened) -> Result<Answer, Failure> {
         "rollback": back.map(|id| id.to_string()),
         "releases": listed.len(),
         "frozen": frozen,
+        "drained": drained.is_some(),
         "in_hand": in_hand,
         "server": server.as_ref().ok().and_then(Option::as_ref),
     });

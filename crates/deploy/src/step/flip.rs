@@ -12,6 +12,7 @@ use release::{ReleaseId, live};
 
 use super::{StepError, dir_of, release};
 use crate::adopt::books;
+use crate::drain;
 use crate::engine::Deploy;
 use crate::journal::Journal;
 use crate::note;
@@ -20,7 +21,9 @@ use crate::receipt::{Receipt, Step};
 
 pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError> {
     let (app, id) = (deploy.app(), release(journal)?);
-    deploy.hooks(journal, Moment::BeforeFlip, Step::Flip, &dir_of(app, id)?)?;
+    let dir = dir_of(app, id)?;
+    deploy.hooks(journal, Moment::BeforeFlip, Step::Flip, &dir)?;
+    drain::out(deploy, journal, &dir)?;
     if deploy.stop.load(Ordering::SeqCst) {
         return Err(StepError::Stopped);
     }
@@ -85,6 +88,7 @@ fn keep_books(deploy: &Deploy<'_>, journal: &Journal, step: Step, flipped: &Flip
 /// Takes away what a deploy that failed before its flip has made. The old release was live all along.
 pub fn undo(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError> {
     let mut problems = Vec::new();
+    problems.extend(drain::back(deploy, journal, Step::Undo, deploy.app().root()));
     let made = match journal.plan().aim {
         Aim::Deploy { .. } => journal.release().filter(|id| Some(*id) != deploy.live().as_ref()),
         Aim::Rollback { .. } => None,
@@ -116,11 +120,12 @@ pub fn back(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError
         Ok(live) if live.id != *id && live.id != *to => None,
         Ok(_) | Err(_) => Some(flip_back(deploy, journal, to)?),
     };
-    if back.is_some() {
-        let dir = dir_of(app, to)?;
-        if let Err(error) = deploy.hooks(journal, Moment::OnRollback, Step::FlipBack, &dir) {
-            problems.push(format!("on_rollback: {error}"));
-        }
+    let dir = dir_of(app, to)?;
+    problems.extend(drain::back(deploy, journal, Step::FlipBack, &dir));
+    if back.is_some()
+        && let Err(error) = deploy.hooks(journal, Moment::OnRollback, Step::FlipBack, &dir)
+    {
+        problems.push(format!("on_rollback: {error}"));
     }
     Ok(Receipt::FlippedBack { to: back, problems })
 }

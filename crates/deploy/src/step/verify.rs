@@ -6,6 +6,7 @@ use config::host::Moment;
 use release::history;
 
 use super::{StepError, dir_of, release, says};
+use crate::drain;
 use crate::engine::Deploy;
 use crate::health::{self, Subject};
 use crate::journal::Journal;
@@ -51,11 +52,12 @@ fn check(deploy: &Deploy<'_>, journal: &Journal, dir: &Path) -> Result<Option<St
 /// Queue restarts and the like. What fails is reported: visitors have the release, and it is healthy.
 pub fn settle(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError> {
     let dir = dir_of(deploy.app(), release(journal)?)?;
+    let mut problems = Vec::new();
+    problems.extend(drain::back(deploy, journal, Step::Settle, &dir));
     let mut moments = vec![Moment::AfterFlip];
     if journal.plan().is_rollback() {
         moments.push(Moment::OnRollback);
     }
-    let mut problems = Vec::new();
     for moment in moments {
         if let Err(error) = deploy.hooks(journal, moment, Step::Settle, &dir) {
             problems.push(format!("{}: {error}", moment.key()));

@@ -7,6 +7,7 @@
 
 mod adopt;
 mod crash;
+mod drain;
 mod fpm;
 mod fsck;
 mod left_running;

@@ -18,6 +18,8 @@ after_stage = ['echo after_stage']
 before_warm = ['echo before_warm']
 after_warm = ['echo after_warm']
 before_flip = ['echo before_flip']
+drain = ['echo drain']
+undrain = ['echo undrain']
 after_flip = ['echo after_flip']
 before_verify = ['echo before_verify']
 after_verify = ['echo after_verify']
@@ -39,8 +41,10 @@ fn hooks_run_at_every_step_in_the_order_of_a_deploy() {
         "before_warm",
         "after_warm",
         "before_flip",
+        "drain",
         "before_verify",
         "after_verify",
+        "undrain",
         "after_flip",
         "before_prune",
         "after_prune",
@@ -48,7 +52,9 @@ fn hooks_run_at_every_step_in_the_order_of_a_deploy() {
     assert_eq!(told.output(), order);
     let second = shop.deployed("two");
     let told = shop.rollback();
-    assert_eq!(told.output(), ["before_flip", "before_verify", "after_verify", "after_flip", "on_rollback"]);
+    let order =
+        ["before_flip", "drain", "before_verify", "after_verify", "undrain", "after_flip", "on_rollback"];
+    assert_eq!(told.output(), order);
     // Each command's output is kept.
     let log = shop.app().logs(second.as_str()).join("after_stage.log");
     assert_eq!(std::fs::read_to_string(log).unwrap(), "after_stage\n");
