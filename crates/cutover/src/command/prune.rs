@@ -1,6 +1,7 @@
 //! prune: deletes releases that are neither needed nor in use.
 
 use deploy::keep::{self, PruneError, Pruned, Rule, Stays};
+use deploy::opcache::collect;
 use release::list::Listed;
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use crate::args::Lock;
 use crate::busy::busy;
 use crate::history::catch_up;
 use crate::opened::Opened;
-use crate::pools::workers;
+use crate::pools::{pools, workers};
 use crate::when;
 use crate::working::take;
 
@@ -24,7 +25,12 @@ pub fn run(opened: &Opened, keep: Option<u32>, dry_run: bool, lock: Lock) -> Res
         Pruned::default()
     } else {
         let _busy = busy("deleting");
-        keep::prune(&lock, rule, &workers(opened)).map_err(|error| unsure(opened, &error))?
+        let mut pruned =
+            keep::prune(&lock, rule, &workers(opened)).map_err(|error| unsure(opened, &error))?;
+        if let Some(php) = opened.config.host.php.as_ref().filter(|_| !pruned.gone.is_empty()) {
+            pruned.problems.extend(collect::everywhere(&opened.app, &php.path_map, &pools(opened)));
+        }
+        pruned
     };
     let mut lines = Vec::new();
     let mut rows = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use fastcgi::blocking::{self, BlockingError, Limits, Response};
 use fastcgi::{Address, Params};
@@ -99,7 +99,7 @@ pub struct Look {
     pub figures: Figures,
     /// For each directory below the one that was asked for: scripts and bytes. The empty name: all others.
     pub shares: BTreeMap<String, (u64, u64)>,
-    /// The scripts of the release that was asked for.
+    /// The scripts of the release, or of all releases, by their paths in it; hits are summed.
     pub scripts: Vec<Cached>,
 }
 
@@ -164,6 +164,7 @@ impl Cache {
         if !std::fs::read(&path).is_ok_and(|found| found == SCRIPT.as_bytes()) {
             atomic::make_dir(&app.scripts())?;
             atomic::replace(&path, SCRIPT.as_bytes())?;
+            age(&path);
         }
         let script = mapped(map, &path);
         Ok(Cache { pool: pool.clone(), script, map: map.to_vec(), patience: PATIENCE })
@@ -179,25 +180,25 @@ impl Cache {
         &self.pool
     }
 
-    /// How full it is; if `releases` is given what each directory in it takes, and the scripts of `release` one by
-    /// one. Both are canonical, as they are here.
-    pub fn look(&self, releases: Option<&Path>, release: Option<&Path>) -> Result<Look, OpcacheError> {
+    /// How full it is; if `releases` (canonical, as it is here) is given, also what each release in it takes, and the
+    /// scripts of `release`, or of all of them together.
+    pub fn look(&self, releases: Option<&Path>, release: Option<&str>) -> Result<Look, OpcacheError> {
         #[derive(Deserialize)]
         struct Answer {
             figures: Figures,
             shares: BTreeMap<String, (u64, u64)>,
-            profile: Vec<(String, u64, u64, u64)>,
+            profile: BTreeMap<String, (u64, u64, u64)>,
         }
-        let there = |path: Option<&Path>| path.map_or_else(Vec::new, |path| self.there(path));
-        let answer: Answer = self.ask("look", &[there(releases), there(release)])?;
-        let cached = |(path, hits, last_used, bytes)| Cached {
-            path: String::into_bytes(path),
+        let releases = releases.map_or_else(Vec::new, |path| self.there(path));
+        let release = release.unwrap_or_default().as_bytes().to_vec();
+        let answer: Answer = self.ask("look", &[releases, release])?;
+        let scripts = answer.profile.into_iter().map(|(path, (hits, last_used, bytes))| Cached {
+            path: path.into_bytes(),
             hits,
             last_used,
             bytes,
-        };
-        let scripts = answer.profile.into_iter().map(cached).collect();
-        Ok(Look { figures: answer.figures, shares: answer.shares, scripts })
+        });
+        Ok(Look { figures: answer.figures, shares: answer.shares, scripts: scripts.collect() })
     }
 
     /// Compiles files, one after the other, until all are done or a bound is met. Paths are those here.
@@ -303,6 +304,13 @@ impl Cache {
             }
         }
     }
+}
+
+/// Makes a script of ours look old, for opcache takes nothing that was written within opcache.file_update_protection.
+/// A failure costs a millisecond for each order.
+pub(super) fn age(path: &Path) {
+    let file = std::fs::File::options().write(true).open(path);
+    drop(file.and_then(|file| file.set_modified(UNIX_EPOCH + Duration::from_secs(1_000_000_000))));
 }
 
 /// FPM answers so before any script runs (sapi/fpm/fpm/fpm_main.c).

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use fastcgi::Address;
 use release::{App, ReleaseId, history, live};
 
 use super::ask::{Cache, Look, OpcacheError};
@@ -28,6 +29,17 @@ pub fn gone(cache: &Cache, releases: &Path) -> Result<Option<Collected>, Opcache
     }
     let (scripts, figures) = cache.collect(dirs.iter().map(PathBuf::as_path))?;
     Ok(Some(Collected { scripts, figures }))
+}
+
+/// The same in every pool, after a prune; gives what could not be done, for people. A cache that is of no use, or that
+/// our script cannot reach, has nothing that we put there.
+pub fn everywhere(app: &App, map: &[(PathBuf, PathBuf)], pools: &[Address]) -> Vec<String> {
+    let releases = releases(app);
+    let collect = |pool| match Cache::of(app, map, pool).and_then(|cache| gone(&cache, &releases)) {
+        Ok(_) | Err(OpcacheError::Unusable { .. } | OpcacheError::Refused { .. }) => None,
+        Err(error) => Some(format!("what is gone still takes room in opcache: {error}")),
+    };
+    pools.iter().filter_map(collect).collect()
 }
 
 /// Where releases stand, as PHP names it.

@@ -5,7 +5,7 @@ use std::path::Path;
 use release::App;
 use release::atomic;
 
-use super::ask::{Bounds, Cache, OpcacheError};
+use super::ask::{self, Bounds, Cache, OpcacheError};
 
 /// A file of ours that is compiled by one pool and looked for in the others.
 const MARKER: &str = "<?php // Compiled by one pool of PHP-FPM to see which others share its opcache.\n";
@@ -20,6 +20,7 @@ pub fn distinct(app: &App, caches: Vec<Cache>) -> Result<Vec<Cache>, OpcacheErro
     if !std::fs::read(&marker).is_ok_and(|found| found == MARKER.as_bytes()) {
         atomic::make_dir(&app.scripts())?;
         atomic::replace(&marker, MARKER.as_bytes())?;
+        ask::age(&marker);
     }
     for cache in &caches {
         // Who cannot forget it is taken for a master of its own below: it has it before anybody compiled it.

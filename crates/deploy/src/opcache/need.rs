@@ -1,8 +1,8 @@
-//! Need: how much of a cache a release will take, judged by what the live one takes.
+//! Need: how much of a cache a release will take, judged by what those before it take.
 
 use std::collections::HashMap;
 
-/// One script that a cache has.
+/// One script that a cache has, of one release or of several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cached {
     /// Its path in its release.
@@ -11,7 +11,7 @@ pub struct Cached {
     pub hits: u64,
     /// When it was wanted last, in seconds since 1970.
     pub last_used: u64,
-    /// Bytes it takes.
+    /// Bytes it takes; of several releases the most.
     pub bytes: u64,
 }
 
@@ -32,7 +32,7 @@ const EACH: u64 = 1024;
 const ENOUGH: usize = 20;
 
 impl Need {
-    /// What these files (path, bytes of source) will take: as much as the live release's file of that path does, else
+    /// What these files (path, bytes of source) will take: as much as a cached file of that path does, else
     /// by the size of the source. `keys_each`: keys over scripts in this cache.
     pub fn of<'a>(
         files: impl IntoIterator<Item = (&'a [u8], u64)>,

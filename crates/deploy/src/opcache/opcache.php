@@ -41,18 +41,21 @@
     }
     switch ($order) {
         case 'look':
-            // The directory of releases, and one release whose scripts are wanted one by one; either may be empty.
-            [$releases, $release] = [rtrim($words[0] ?? '', '/') . '/', rtrim($words[1] ?? '', '/') . '/'];
-            $out += ['shares' => [], 'profile' => []];
+            // The directory of releases, or nothing, and the name of one of them, or nothing for all: the scripts
+            // below it are wanted one by one, by their paths in their releases.
+            [$releases, $release] = [rtrim($words[0] ?? '', '/') . '/', $words[1] ?? ''];
+            [$shares, $profile] = [[], []];
             foreach ($releases === '/' ? [] : $scripts() as $path => $script) {
-                $id = strncmp($path, $releases, strlen($releases)) === 0 ? (string) strstr(substr($path, strlen($releases)), '/', true) : '';
-                $share = $out['shares'][$id] ?? [0, 0];
-                $out['shares'][$id] = [$share[0] + 1, $share[1] + $script['memory_consumption']];
-                if ($release !== '/' && strncmp($path, $release, strlen($release)) === 0) {
-                    $out['profile'][] = [substr($path, strlen($release)), $script['hits'], $script['last_used_timestamp'], $script['memory_consumption']];
+                $inside = strncmp($path, $releases, strlen($releases)) === 0 ? explode('/', substr($path, strlen($releases)), 2) : [];
+                $id = count($inside) === 2 ? $inside[0] : '';
+                [$count, $bytes] = $shares[$id] ?? [0, 0];
+                $shares[$id] = [$count + 1, $bytes + $script['memory_consumption']];
+                if ($id !== '' && ($release === '' || $release === $id)) {
+                    [$hits, $last, $bytes] = $profile[$inside[1]] ?? [0, 0, 0];
+                    $profile[$inside[1]] = [$hits + $script['hits'], max($last, $script['last_used_timestamp']), max($bytes, $script['memory_consumption'])];
                 }
             }
-            $out['shares'] = (object) $out['shares'];
+            $out += ['shares' => (object) $shares, 'profile' => (object) $profile];
             break;
         case 'compile':
             // Milliseconds after which to stop, bytes and keys that stay free, and the files.

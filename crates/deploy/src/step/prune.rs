@@ -6,6 +6,7 @@ use super::{StepError, dir_of, release};
 use crate::engine::Deploy;
 use crate::journal::Journal;
 use crate::keep::{self, Pruned};
+use crate::opcache::collect;
 use crate::receipt::{Receipt, Step};
 
 pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError> {
@@ -21,6 +22,9 @@ pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError>
     let gone = match keep::prune(deploy.lock, rule, &deploy.workers) {
         Ok(Pruned { gone, problems: found, .. }) => {
             problems.extend(found);
+            if let Some(php) = deploy.config.host.php.as_ref().filter(|_| !gone.is_empty()) {
+                problems.extend(collect::everywhere(deploy.app(), &php.path_map, deploy.asked()));
+            }
             gone
         }
         Err(error) => {

@@ -18,7 +18,7 @@ pub struct Files {
 /// What is compiled, in this order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Order<'a> {
-    /// What the live release uses: what is wanted most first.
+    /// What visitors used of the releases that are cached: what is wanted most first.
     pub used: Vec<&'a [u8]>,
     /// All other PHP files.
     pub rest: Vec<&'a [u8]>,
@@ -56,11 +56,11 @@ impl Files {
         self.sizes.get(path).copied()
     }
 
-    /// The order for a cache in which the live release has these scripts. What it runs under other names than `.php`
+    /// The order for a cache in which releases have these scripts. What they run under other names than `.php`
     /// (`.inc`, `.module`, `.phtml`) is compiled too, if this release still has it.
-    pub fn order<'a>(&'a self, live: &'a [Cached]) -> Order<'a> {
+    pub fn order<'a>(&'a self, cached: &'a [Cached]) -> Order<'a> {
         let mut known: Vec<&Cached> =
-            live.iter().filter(|cached| cached.hits > 0 && self.sizes.contains_key(&cached.path)).collect();
+            cached.iter().filter(|cached| cached.hits > 0 && self.sizes.contains_key(&cached.path)).collect();
         known.sort_by(|one, two| {
             (two.hits, two.last_used, &one.path).cmp(&(one.hits, one.last_used, &two.path))
         });

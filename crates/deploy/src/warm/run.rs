@@ -1,6 +1,6 @@
 //! Run: one release compiled into one cache.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -58,19 +58,22 @@ impl Run<'_, '_, '_> {
     /// Looks, makes room, compiles, and says what the next deploys have to expect.
     pub fn all(&mut self) -> Result<Done, WarmError> {
         let mut done = Done::default();
-        let releases = collect::releases(self.subject.deploy.app());
-        let live = live::read(self.subject.deploy.app()).ok().filter(|live| live.id != *self.subject.id);
-        let mut look = self.cache.look(Some(&releases), live.as_ref().map(|live| live.dir.as_path()))?;
+        let app = self.subject.deploy.app();
+        let live = live::read(app).ok().filter(|live| live.id != *self.subject.id);
+        // The releases beside it, or in slot mode the slots: what was used of them is what will be used of this one.
+        let releases = self.subject.dir.parent().map_or_else(|| collect::releases(app), Path::to_owned);
+        let mut look = self.cache.look(Some(&releases), None)?;
         // What is gone takes no room that could be had back, but a full cache heals only if enough of it is waste.
         let dead = collect::dead(&look, &releases);
         if !dead.is_empty() {
             let (_, figures) = self.cache.collect(dead.iter().map(PathBuf::as_path))?;
             look.figures = figures;
         }
-        // Cloned: the scripts of the live release are its profile even when the cache is another one afterwards.
+        // Cloned: what was used is known even when the cache is another one afterwards.
         let scripts = look.scripts.clone();
         let order = self.files.order(&scripts);
         let need = self.need(&look, &order);
+        let restarts = look.figures.restarts;
         let only_used = match room::room(&look.figures, self.without_own(&look, need)) {
             Ok(()) => false,
             Err(short) => self.make_room(short, &mut look, &mut done)?,
@@ -81,8 +84,16 @@ impl Run<'_, '_, '_> {
         }
         let paths: Vec<PathBuf> = wanted.iter().map(|path| below(self.subject.dir, path)).collect();
         let mut reached = self.through(&paths, look.figures.clone())?;
-        if reached.stopped == Stopped::Restart {
-            let figures = self.after_restart(&mut done)?;
+        // It was judged too small, by a release that was not live yet, say.
+        if reached.stopped == Stopped::Room && self.start_fresh(&mut look, &mut done)? {
+            reached = self.through(&paths, look.figures.clone())?;
+        }
+        let fresh = self.subject.deploy.fresh.get().is_some();
+        if !fresh && (reached.stopped == Stopped::Restart || reached.figures.restarts != restarts) {
+            let figures = self.after_restart()?;
+            if figures.restarts != restarts {
+                done.warnings.push(format!("PHP restarted the opcache of {}", self.cache.pool()));
+            }
             // Visitors of the live release lost theirs too: those first.
             let back: Vec<PathBuf> =
                 live.iter().flat_map(|live| order.used.iter().map(|path| below(&live.dir, path))).collect();
@@ -129,18 +140,8 @@ impl Run<'_, '_, '_> {
     /// There is too little room: a fresh master where there can be one; a full cache is helped to heal; else what is
     /// used most has to do. Gives whether only that is compiled.
     fn make_room(&mut self, short: Short, look: &mut Look, done: &mut Done) -> Result<bool, WarmError> {
-        let deploy = self.subject.deploy;
-        if let Some(fresh) = deploy.fresh_pool.as_ref().filter(|_| deploy.fresh.get().is_none()) {
-            match (fresh.start)(self.subject.dir) {
-                Ok(pool) => {
-                    let pool = deploy.fresh.get_or_init(|| pool);
-                    self.cache = Cache::of(deploy.app(), &self.php.path_map, pool)?;
-                    *look =
-                        Look { scripts: std::mem::take(&mut look.scripts), ..self.cache.look(None, None)? };
-                    return Ok(false);
-                }
-                Err(why) => done.warnings.push(format!("no second PHP-FPM was started: {why}")),
-            }
+        if self.start_fresh(look, done)? {
+            return Ok(false);
         }
         let pool = self.cache.pool();
         match short {
@@ -159,12 +160,36 @@ impl Run<'_, '_, '_> {
         }
     }
 
+    /// Goes on in a fresh master, where one can be had. Gives whether it does.
+    fn start_fresh(&mut self, look: &mut Look, done: &mut Done) -> Result<bool, WarmError> {
+        let deploy = self.subject.deploy;
+        let Some(fresh) = deploy.fresh_pool.as_ref().filter(|_| deploy.fresh.get().is_none()) else {
+            return Ok(false);
+        };
+        match (fresh.start)(self.subject.dir) {
+            Ok(pool) => {
+                let pool = deploy.fresh.get_or_init(|| pool);
+                self.cache = Cache::of(deploy.app(), &self.php.path_map, pool)?;
+                *look = Look { scripts: std::mem::take(&mut look.scripts), ..self.cache.look(None, None)? };
+                Ok(true)
+            }
+            Err(why) => {
+                done.warnings.push(format!("no second PHP-FPM was started: {why}"));
+                Ok(false)
+            }
+        }
+    }
+
     /// A full cache is restarted by PHP as soon as enough of it is waste: then the releases that are neither live nor
     /// the way back have to go.
     fn heal(&self, look: &mut Look) -> Result<(), WarmError> {
         let deploy = self.subject.deploy;
         let releases = collect::releases(deploy.app());
         let stay = collect::needed(deploy.app(), self.subject.id);
+        // Slots are rewritten, never gone.
+        if self.subject.dir.parent() != Some(releases.as_path()) {
+            return Ok(());
+        }
         let named = look.shares.keys().filter(|name| !name.is_empty() && !stay.contains(name.as_str()));
         let dirs: Vec<PathBuf> = named.map(|name| releases.join(name)).collect();
         let (_, figures) = self.cache.collect(dirs.iter().map(PathBuf::as_path))?;
@@ -172,15 +197,11 @@ impl Run<'_, '_, '_> {
         Ok(())
     }
 
-    /// Waits until the cache takes scripts again.
-    fn after_restart(&self, done: &mut Done) -> Result<Figures, WarmError> {
+    /// Waits until the cache takes scripts again, or will not.
+    fn after_restart(&self) -> Result<Figures, WarmError> {
         let until = Instant::now() + RESTART;
         loop {
             let figures = self.cache.look(None, None)?.figures;
-            if !figures.restarting && !figures.full {
-                done.warnings.push(format!("PHP restarted the opcache of {}", self.cache.pool()));
-                return Ok(figures);
-            }
             if !figures.restarting || Instant::now() >= until {
                 return Ok(figures);
             }

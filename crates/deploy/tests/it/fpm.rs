@@ -5,27 +5,42 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fastcgi::blocking::{self, Limits};
+use fastcgi::{Address, Params};
+
 pub struct Fpm {
     master: Child,
     dir: tempfile::TempDir,
 }
 
 impl Fpm {
-    /// A pool of two workers on a Unix socket.
+    /// A pool of two workers on a Unix socket, with opcache as production has it.
     pub fn start() -> Fpm {
+        Fpm::with(&["zend_extension=opcache", "opcache.validate_timestamps=0"], "")
+    }
+
+    /// The same with an opcache of so many megabytes.
+    pub fn small(megabytes: u32) -> Fpm {
+        let memory = format!("opcache.memory_consumption={megabytes}");
+        Fpm::with(&["zend_extension=opcache", "opcache.interned_strings_buffer=1", &memory], "")
+    }
+
+    /// With these php.ini values and these lines in its pool, which may begin further pools.
+    pub fn with(ini: &[&str], pool: &str) -> Fpm {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().display();
         let user = if rustix::process::geteuid().is_root() { "user = root\ngroup = root" } else { "" };
         let conf = format!(
             "[global]\nerror_log = {root}/fpm.log\ndaemonize = no\n[www]\n{user}\nlisten = {root}/fpm.sock\n\
              pm = static\npm.max_children = 2\npm.status_path = /fpm-status\ncatch_workers_output = no\n\
-             php_admin_flag[log_errors] = on\nphp_admin_flag[display_errors] = off\n"
+             php_admin_flag[log_errors] = on\nphp_admin_flag[display_errors] = off\n{}\n",
+            pool.replace("{root}", &root.to_string()).replace("{user}", user)
         );
         std::fs::write(dir.path().join("fpm.conf"), conf).unwrap();
         let mut command = Command::new(binary());
-        // Without the machine's php.ini, and with opcache as production has it.
-        command.args(["-n", "-F", "-R", "-d", "zend_extension=opcache", "-d", "opcache.enable=1"]);
-        command.args(["-d", "opcache.validate_timestamps=0", "-y"]).arg(dir.path().join("fpm.conf"));
+        // Without the machine's php.ini.
+        command.args(["-n", "-F", "-R", "-y"]).arg(dir.path().join("fpm.conf"));
+        command.args(ini.iter().flat_map(|value| ["-d", value]));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let mut fpm = Fpm { master: command.spawn().expect("php-fpm must start"), dir };
         fpm.wait_until_ready();
@@ -47,6 +62,20 @@ impl Fpm {
 
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("fpm.sock")
+    }
+
+    pub fn address(&self) -> Address {
+        Address::Unix(self.socket())
+    }
+
+    /// A visitor's request that leads to this script; gives the answer.
+    pub fn get(&self, script: &Path) -> String {
+        let mut params = Params::new();
+        params
+            .push(b"SCRIPT_FILENAME", script.as_os_str().as_encoded_bytes())
+            .push(b"REQUEST_METHOD", b"GET");
+        let answer = blocking::send(&self.address(), &params, b"", Limits::default()).unwrap();
+        String::from_utf8(answer.body).unwrap()
     }
 
     /// What cutover.toml says of it.

@@ -12,6 +12,7 @@ mod fpm;
 mod fsck;
 mod left_running;
 mod live_site;
+mod opcache;
 mod php;
 mod presets;
 mod reproduced;

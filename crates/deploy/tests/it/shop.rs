@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use config::Config;
-use deploy::engine::{self, Deploy, Outcome};
+use deploy::engine::{self, Deploy, FreshPool, Outcome};
 use deploy::event::Event;
 use deploy::journal::{Journal, now_ms};
 use deploy::plan::{Aim, Plan};
@@ -124,14 +124,20 @@ impl Shop {
 
     /// Runs this under the lock, when what was left in hand is finished or undone.
     pub fn run(&self, aim: Aim) -> Told {
+        self.run_with(aim, None)
+    }
+
+    /// The same where a fresh pool can be had.
+    pub fn run_with(&self, aim: Aim, fresh: Option<FreshPool<'_>>) -> Told {
         let mut events = Vec::new();
-        let outcome = work(self.dir.path(), &mut |event| events.push(event.clone()), Some(aim)).unwrap();
+        let outcome =
+            work(self.dir.path(), &mut |event| events.push(event.clone()), Some(aim), fresh).unwrap();
         Told { outcome, events }
     }
 
     /// What any command does first: finishes or undoes what is in hand.
     pub fn recover(&self) -> Option<Outcome> {
-        work(self.dir.path(), &mut |_| {}, None)
+        work(self.dir.path(), &mut |_| {}, None, None)
     }
 
     /// Deploys in another process, which somebody else may kill.
@@ -156,6 +162,11 @@ impl Shop {
 }
 
 impl Told {
+    /// What was told that did not make it fail.
+    pub fn warnings(&self) -> String {
+        self.outcome.problems.join("\n")
+    }
+
     /// The step that failed, and why.
     pub fn failure(&self) -> (String, String) {
         let (step, why) = self.outcome.failure.clone().expect("a failure");
@@ -185,10 +196,15 @@ fn an_actor_deploys() {
             Some(Aim::Rollback { to: ReleaseId::parse(other).unwrap(), forced: false, leaves_bad: true })
         }
     };
-    work(shop, &mut |_| {}, aim);
+    work(shop, &mut |_| {}, aim, None);
 }
 
-fn work(root: &Path, watch: &mut dyn FnMut(&Event), aim: Option<Aim>) -> Option<Outcome> {
+fn work(
+    root: &Path,
+    watch: &mut dyn FnMut(&Event),
+    aim: Option<Aim>,
+    fresh_pool: Option<FreshPool<'_>>,
+) -> Option<Outcome> {
     let config = Config::read(&root.join("app/cutover.toml")).unwrap();
     let app = config.app().unwrap();
     let lock = DeployLock::take(&app, Duration::from_secs(60)).unwrap();
@@ -204,7 +220,7 @@ fn work(root: &Path, watch: &mut dyn FnMut(&Event), aim: Option<Aim>) -> Option<
         who: "alice@web1",
         pools,
         workers: Vec::new(),
-        fresh_pool: None,
+        fresh_pool,
         fresh: OnceCell::new(),
         stop: Arc::new(AtomicBool::new(false)),
         watch: RefCell::new(watch),
