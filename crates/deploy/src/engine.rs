@@ -20,6 +20,7 @@ use crate::notify;
 use crate::phase::{self, Illegal, Next};
 use crate::receipt::Step;
 use crate::record;
+use crate::room;
 use crate::running;
 use crate::step;
 use crate::used::Workers;
@@ -109,7 +110,7 @@ pub fn run(deploy: &Deploy<'_>, mut journal: Journal) -> Result<Outcome, EngineE
             Err(error) => {
                 let why = deploy.masked(&error.to_string());
                 deploy.tell(Event::Failed { step, why: why.clone() });
-                journal.failed(step, why)?;
+                room::or_make(deploy, &mut journal, |journal| journal.failed(step, why.clone()))?;
             }
         }
     };

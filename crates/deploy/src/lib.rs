@@ -52,6 +52,7 @@ pub mod preset;
 pub mod receipt;
 pub mod record;
 pub mod recover;
+mod room;
 pub mod running;
 pub mod source;
 pub mod stage;

@@ -11,6 +11,7 @@ use crate::journal::{Journal, Said};
 use crate::note;
 use crate::phase::{self, Next};
 use crate::receipt::{Receipt, Step};
+use crate::room;
 use crate::running::{self, Running, StillRuns};
 
 /// Why what was left could not be finished or undone.
@@ -59,21 +60,21 @@ fn settle(deploy: &Deploy<'_>, journal: &mut Journal) -> Result<&'static str, En
     match step {
         Step::Build | Step::Stage | Step::Seal | Step::Warm => {
             if !begun {
-                journal.started(step)?;
+                room::or_make(deploy, journal, |journal| journal.started(step))?;
             }
-            journal.failed(step, KILLED.into())?;
+            room::or_make(deploy, journal, |journal| journal.failed(step, KILLED.into()))?;
             Ok("it was killed before the flip, and is undone")
         }
         Step::Flip => {
             if !begun {
-                journal.started(step)?;
+                room::or_make(deploy, journal, |journal| journal.started(step))?;
             }
             if begun && journal.release().is_some() && journal.release() == deploy.live().as_ref() {
                 let from = journal.plan().previous.clone().filter(|id| Some(id) != journal.release());
                 journal.done(Receipt::Flipped { from, took_us: 0 })?;
                 return Ok("it was killed right after the flip, and is finished");
             }
-            journal.failed(step, KILLED.into())?;
+            room::or_make(deploy, journal, |journal| journal.failed(step, KILLED.into()))?;
             Ok("it was killed before the flip, and is undone")
         }
         Step::Verify | Step::Settle | Step::Prune => Ok("it was killed after the flip, and is finished"),

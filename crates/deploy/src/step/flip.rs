@@ -18,6 +18,7 @@ use crate::journal::Journal;
 use crate::note;
 use crate::plan::Aim;
 use crate::receipt::{Receipt, Step};
+use crate::room;
 
 pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError> {
     let (app, id) = (deploy.app(), release(journal)?);
@@ -105,6 +106,7 @@ pub fn undo(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError
             Err(error) => problems.push(format!("{id} could not be taken away: {error}")),
         }
     }
+    room::give_back(deploy);
     Ok(Receipt::Undone { problems })
 }
 

@@ -6,6 +6,8 @@
 )]
 
 mod adopt;
+mod apart;
+mod bad_input;
 mod crash;
 mod drain;
 mod fpm;
@@ -15,6 +17,7 @@ mod live_site;
 mod opcache;
 mod php;
 mod presets;
+mod reflink;
 mod reproduced;
 mod shop;
 mod source;

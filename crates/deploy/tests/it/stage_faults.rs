@@ -11,10 +11,11 @@ use config::host::LinkMode;
 use deploy::stage::{self, Rules, StageError};
 use release::manifest::{self, SealError};
 
+use crate::apart;
 use crate::staging::{Yard, id, ino, tree};
 
 #[test]
-fn sockets_and_fifos_are_refused_by_name_unless_they_are_left_out() {
+fn sockets_fifos_and_devices_are_refused_by_name_unless_they_are_left_out() {
     let mut yard = Yard::new();
     yard.write("index.php", "1");
     let _socket = UnixListener::bind(yard.source().join("app.sock")).unwrap();
@@ -26,6 +27,12 @@ fn sockets_and_fifos_are_refused_by_name_unless_they_are_left_out() {
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     assert_eq!(yard.try_stage("r1"), Err(StageError::Special { path: fifo, is: "a fifo" }));
     yard.rules.exclude = stage::exclude::Exclude::new(&["pipe".into()]);
+    if rustix::process::geteuid().is_root() {
+        let (null, kind) = (yard.source().join("null"), rustix::fs::FileType::CharacterDevice);
+        rustix::fs::mknodat(rustix::fs::CWD, &null, kind, 0o600.into(), rustix::fs::makedev(1, 3)).unwrap();
+        assert_eq!(yard.try_stage("r1"), Err(StageError::Special { path: null.clone(), is: "a device" }));
+        fs::remove_file(null).unwrap();
+    }
     yard.make("r1");
     assert!(!yard.release("r1").join("pipe").exists());
 }
@@ -228,66 +235,40 @@ fn a_blob_that_has_all_the_names_it_may_have_gets_a_second() {
     assert_eq!(ino(yard.release("r3").join("a")), ino(yard.release("r4").join("a")));
 }
 
-/// A file system of its own with so much room; `None`, told, where none may be mounted.
-struct Small {
-    dir: tempfile::TempDir,
-}
-
-impl Small {
-    fn mount(options: &str) -> Option<Small> {
-        let dir = tempfile::tempdir().unwrap();
-        let mut mount = Command::new("mount");
-        let mounted = mount.args(["-t", "tmpfs", "-o", options, "none"]).arg(dir.path()).output();
-        if mounted.is_ok_and(|output| output.status.success()) {
-            return Some(Small { dir });
+/// Stages a tree of 60 small files and one of 3 MB onto a file system of its own, which has no room for it.
+fn refused_on(test: &str, mount: &str, wanted: &str) {
+    apart::on(test, mount, |dir| {
+        let source = tempfile::tempdir_in("/tmp").unwrap();
+        fs::create_dir(source.path().join("source")).unwrap();
+        let yard = Yard::at(source.path());
+        yard.write("big", &"x".repeat(3 << 20));
+        for n in 0..60 {
+            yard.write(&format!("f{n}"), "x");
         }
-        eprintln!("skipped: no file system may be mounted here");
-        None
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let umount = Command::new("umount").arg("-l").arg(self.dir.path()).status();
-        assert!(
-            umount.is_ok_and(|status| status.success()),
-            "{} is still mounted",
-            self.dir.path().display()
-        );
-    }
-}
-
-/// Stages into an app on a small file system; gives what was said, and whether a release was sealed.
-fn staged_on(small: &Small, yard: &Yard) -> Result<(), StageError> {
-    let root = small.dir.path().join("shop");
-    fs::create_dir_all(root.join("releases")).unwrap();
-    let app = release::App::new(&root, Path::new("current"), &[]).unwrap();
-    let staged = stage::stage(&app, &yard.rules, &yard.source(), &id("r1"), &mut |_| {});
-    assert!(manifest::sealed(&app, &id("r1")).is_err());
-    staged.map(drop)
+        let app = release::App::new(&dir.join("shop"), Path::new("current"), &[]).unwrap();
+        let staged = stage::stage(&app, &yard.rules, &yard.source(), &id("r1"), &mut |_| {});
+        let said = staged.unwrap_err().to_string();
+        assert!(said.contains(wanted), "{said}");
+        assert!(manifest::sealed(&app, &id("r1")).is_err());
+    });
 }
 
 #[test]
-fn a_full_disk_is_told_as_one_and_so_are_missing_inodes_and_a_read_only_target() {
-    let yard = Yard::new();
-    yard.write("big", &"x".repeat(3 << 20));
-    for n in 0..60 {
-        yard.write(&format!("f{n}"), "x");
-    }
-    let Some(full) = Small::mount("size=1m") else { return };
-    let said = staged_on(&full, &yard).unwrap_err().to_string();
-    assert!(said.contains("the disk is full"), "{said}");
-    drop(full);
-    let Some(crowded) = Small::mount("size=64m,nr_inodes=40") else { return };
-    let said = staged_on(&crowded, &yard).unwrap_err().to_string();
-    assert!(said.contains("no inodes left"), "{said}");
-    drop(crowded);
-    let Some(locked) = Small::mount("size=64m") else { return };
-    fs::create_dir_all(locked.dir.path().join("shop/releases")).unwrap();
-    let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(locked.dir.path()).status().unwrap();
-    assert!(remounted.success());
-    let said = staged_on(&locked, &yard).unwrap_err().to_string();
-    assert!(said.contains("Read-only"), "{said}");
+fn a_full_disk_is_told_as_one() {
+    let mount = apart::memory("size=1m");
+    refused_on("stage_faults::a_full_disk_is_told_as_one", &mount, "the disk is full");
+}
+
+#[test]
+fn missing_inodes_are_told_as_such() {
+    let mount = apart::memory("size=64m,nr_inodes=40");
+    refused_on("stage_faults::missing_inodes_are_told_as_such", &mount, "no inodes left");
+}
+
+#[test]
+fn a_target_that_is_read_only_is_told_as_such() {
+    let mount = format!("{}; mkdir -p $D/shop/releases; mount -o remount,ro $D", apart::memory("size=64m"));
+    refused_on("stage_faults::a_target_that_is_read_only_is_told_as_such", &mount, "Read-only");
 }
 
 #[test]
