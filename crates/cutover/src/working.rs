@@ -92,6 +92,7 @@ pub fn deploying<'a>(
         stop: Arc::new(AtomicBool::new(false)),
         watch: RefCell::new(watch),
         secrets: notify::secrets(&opened.config),
+        lead: None,
     }
 }
 

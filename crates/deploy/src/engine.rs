@@ -15,6 +15,7 @@ use release::{App, ReleaseId, live};
 use crate::drain;
 use crate::event::Event;
 use crate::hook::{self, HookError, Shell};
+use crate::host::lead::Lead;
 use crate::journal::{Ending, Journal, JournalError, now_ms};
 use crate::notify;
 use crate::phase::{self, Illegal, Next};
@@ -22,7 +23,7 @@ use crate::receipt::Step;
 use crate::record;
 use crate::room;
 use crate::running;
-use crate::step;
+use crate::step::{self, StepError};
 use crate::used::Workers;
 
 /// Everything that the steps of one deploy work with. The lock is held all the while.
@@ -47,6 +48,8 @@ pub struct Deploy<'a> {
     pub watch: RefCell<&'a mut dyn FnMut(&Event)>,
     /// Texts that are shown as `***`.
     pub secrets: Vec<String>,
+    /// Who leads it from elsewhere; `None`: it is led from here.
+    pub lead: Option<&'a Lead<'a>>,
 }
 
 /// How a second master of the embedded pool is started, with an empty opcache.
@@ -95,6 +98,9 @@ pub fn run(deploy: &Deploy<'_>, mut journal: Journal) -> Result<Outcome, EngineE
             Next::End(ending) => break ending,
             Next::Run(step) => step,
         };
+        if let Some(lead) = deploy.lead {
+            lead.wait(step);
+        }
         journal.started(step)?;
         deploy.tell(Event::Started { step });
         let began_ms = now_ms();
@@ -108,7 +114,9 @@ pub fn run(deploy: &Deploy<'_>, mut journal: Journal) -> Result<Outcome, EngineE
                 deploy.tell(Event::Done { step, took_ms: now_ms().saturating_sub(began_ms), told });
             }
             Err(error) => {
-                let why = deploy.masked(&error.to_string());
+                let lost = deploy.lead.filter(|_| matches!(error, StepError::Stopped));
+                let why = lost.and_then(|lead| lead.why_stopped()).unwrap_or_else(|| error.to_string());
+                let why = deploy.masked(&why);
                 deploy.tell(Event::Failed { step, why: why.clone() });
                 room::or_make(deploy, &mut journal, |journal| journal.failed(step, why.clone()))?;
             }

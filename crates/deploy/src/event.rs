@@ -1,12 +1,12 @@
 //! Event: what a deploy tells whoever watches it; one JSON object each in `--json`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::journal::Ending;
 use crate::receipt::Step;
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Event {
     /// A deploy, or a rollback, begins.

@@ -27,6 +27,7 @@
 //! - doing it: [`engine`], [`step`], [`recover`]; its tools [`hook`], [`running`], [`health`], [`warm`], [`opcache`], [`keep`],
 //!   [`papers`], [`used`], [`name`]
 //! - what a release is, afterwards: [`diff`], [`fsck`]
+//! - led from elsewhere, over ssh: [`host`]
 //! - who may: [`freeze`]; who is told: [`event`], [`notify`]; what history says of it: [`note`]
 
 pub mod adopt;
@@ -38,6 +39,7 @@ pub mod freeze;
 pub mod fsck;
 pub mod health;
 pub mod hook;
+pub mod host;
 pub mod init;
 pub mod journal;
 pub mod keep;

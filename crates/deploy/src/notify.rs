@@ -44,6 +44,11 @@ pub fn secrets(config: &Config) -> Vec<String> {
     config.host.notify.iter().filter_map(|notify| address(&notify.url).ok()).collect()
 }
 
+/// The address of each webhook, in their order, where it can be had.
+pub fn addresses(config: &Config) -> Vec<Option<String>> {
+    config.host.notify.iter().map(|notify| address(&notify.url).ok()).collect()
+}
+
 /// Tells that a deploy begins. Gives what went wrong, which is no reason not to deploy.
 pub fn begins(deploy: &Deploy<'_>, journal: &Journal) -> Vec<String> {
     send(deploy, journal, Notice::Start, None)

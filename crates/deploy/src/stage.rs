@@ -16,15 +16,15 @@ pub(crate) mod content;
 pub(crate) mod create;
 pub mod exclude;
 pub(crate) mod grant;
-mod list;
+pub(crate) mod list;
 mod look;
 mod put;
 mod rules;
 mod seal;
 mod shared;
 mod sharing;
-mod traits;
-mod tree;
+pub(crate) mod traits;
+pub(crate) mod tree;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -257,19 +257,19 @@ fn discard(app: &App, id: &ReleaseId) -> Result<(), StageError> {
 }
 
 /// Opens the top of a tree; it may be reached by links.
-fn open_tree(path: &Path) -> Result<OwnedFd, StageError> {
+pub(crate) fn open_tree(path: &Path) -> Result<OwnedFd, StageError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     openat(CWD, path, flags, Mode::empty())
         .map_err(|why| StageError::Unreadable { path: path.to_owned(), why })
 }
 
-fn now_ns() -> i64 {
+pub(crate) fn now_ns() -> i64 {
     let now = clock_gettime(ClockId::Realtime);
     index::time(now.tv_sec, now.tv_nsec)
 }
 
 /// Waits until what the file system takes for the time is past that moment: some milliseconds.
-fn wait_past(moment_ns: i64) {
+pub(crate) fn wait_past(moment_ns: i64) {
     for _ in 0..100 {
         let now = clock_gettime(ClockId::RealtimeCoarse);
         if index::time(now.tv_sec, now.tv_nsec) > moment_ns {

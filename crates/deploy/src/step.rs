@@ -7,7 +7,7 @@ mod stage;
 mod verify;
 mod warm;
 
-pub use build::wanted;
+pub use build::{tree, wanted};
 
 use std::fs::File;
 use std::io::Write;
@@ -26,6 +26,7 @@ use crate::adopt;
 use crate::engine::Deploy;
 use crate::health::HealthError;
 use crate::hook::HookError;
+use crate::host::lead::LeadError;
 use crate::journal::Journal;
 use crate::receipt::{Receipt, Step};
 use crate::record::RecordError;
@@ -39,6 +40,9 @@ pub enum StepError {
     /// There is no tree.
     #[error("{0}")]
     Source(#[from] SourceError),
+    /// There is none at the other end, or it did not come.
+    #[error("{0}")]
+    Lead(#[from] LeadError),
     /// No source is configured.
     #[error("there is no [source] to deploy from: cutover.toml should name a dir, git or archive")]
     NoSource,

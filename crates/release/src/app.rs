@@ -216,6 +216,16 @@ impl App {
         self.state().join("cache")
     }
 
+    /// The tree that a deploy from elsewhere was made of, kept for the next one.
+    pub fn received(&self) -> PathBuf {
+        self.state().join("received")
+    }
+
+    /// The cutover.toml that came with the last deploy from elsewhere.
+    pub fn sent_config(&self) -> PathBuf {
+        self.state().join("sent.toml")
+    }
+
     /// Scripts of ours that a PHP pool runs.
     pub fn scripts(&self) -> PathBuf {
         self.state().join("scripts")

@@ -60,6 +60,15 @@ pub fn effect() {
 /// Replaces or makes a file: written beside it, synced, renamed over it, the directory synced.
 /// What killed processes left beside it is removed.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), AtomicError> {
+    replace_as(path, bytes, 0o644)
+}
+
+/// The same, for what only its owner may read.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<(), AtomicError> {
+    replace_as(path, bytes, 0o600)
+}
+
+fn replace_as(path: &Path, bytes: &[u8], mode: u32) -> Result<(), AtomicError> {
     let dir = open_parent(path)?;
     if let Some(parent) = path.parent() {
         sweep(parent);
@@ -67,8 +76,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), AtomicError> {
     let temp = temp_name();
     effect();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = openat(&dir, &*temp, flags, Mode::from_raw_mode(0o644))
-        .map_err(failed("make a file beside", path))?;
+    let file =
+        openat(&dir, &*temp, flags, Mode::from_raw_mode(mode)).map_err(failed("make a file beside", path))?;
     let written = write_all(&file, bytes)
         .and_then(|()| {
             effect();

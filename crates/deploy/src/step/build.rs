@@ -8,23 +8,43 @@ use config::host::{Moment, Origin, SourceTree};
 use release::atomic;
 use release::{ReleaseId, live};
 
-use super::{StepError, log, nameless, rename_logs};
+use super::{StepError, log, nameless, rename_logs, size};
 use crate::adopt::scheme;
 use crate::engine::Deploy;
 use crate::event::Event;
 use crate::hook::Shell;
+use crate::host::mirror::Received;
 use crate::journal::Journal;
 use crate::name;
 use crate::plan::{Aim, Plan};
 use crate::receipt::{Receipt, Step};
 use crate::record;
-use crate::source::{self, Revision};
+use crate::source::{self, Fetched, Revision};
 use crate::stage::{self, Rules};
 
 /// Builds longer than this hang.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError> {
+    let fetched = match deploy.lead {
+        Some(lead) => {
+            let (fetched, Received { files, bytes, .. }) = lead.tree(deploy)?;
+            let line = format!("received {files} files, {}", size(bytes));
+            deploy.tell(Event::Output { step: Step::Build, line });
+            fetched
+        }
+        None => tree(deploy, journal)?,
+    };
+    let release = named(deploy, journal, &fetched.revision)?;
+    let unchanged = asks_for_change(journal) && is_live(deploy, &fetched.tree, &fetched.revision)?;
+    rename_logs(deploy, journal, &release);
+    let Revision { commit, dirty, .. } = fetched.revision.clone();
+    deploy.tell(Event::Named { release: release.to_string(), commit, dirty });
+    Ok(Receipt::Built { release, tree: fetched.tree, revision: fetched.revision, unchanged })
+}
+
+/// The source, fetched and built here, with the hooks around that.
+pub fn tree(deploy: &Deploy<'_>, journal: &Journal) -> Result<Fetched, StepError> {
     let app = deploy.app();
     deploy.hooks(journal, Moment::BeforeBuild, Step::Build, app.root())?;
     let source = wanted(deploy, journal.plan())?;
@@ -41,12 +61,7 @@ pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError>
     let fetched = source::fetch(&source, app, &work, &mut out)?;
     commands(deploy, journal, &source, &fetched.tree)?;
     deploy.hooks(journal, Moment::AfterBuild, Step::Build, &fetched.tree)?;
-    let release = named(deploy, journal, &fetched.revision)?;
-    let unchanged = asks_for_change(journal) && is_live(deploy, &fetched.tree, &fetched.revision)?;
-    rename_logs(deploy, journal, &release);
-    let Revision { commit, dirty, .. } = fetched.revision.clone();
-    deploy.tell(Event::Named { release: release.to_string(), commit, dirty });
-    Ok(Receipt::Built { release, tree: fetched.tree, revision: fetched.revision, unchanged })
+    Ok(fetched)
 }
 
 /// The configured source, at the ref that was asked for. A tree that hooks may write to is never the source itself.

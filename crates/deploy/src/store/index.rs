@@ -12,6 +12,7 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
+use std::path::Path;
 
 use release::atomic::{self, AtomicError};
 use release::{App, ReleaseId};
@@ -134,6 +135,16 @@ pub fn save(
     (from_ns, until_ns): (i64, i64),
     rows: Vec<Rows>,
 ) -> Result<(), AtomicError> {
+    save_at(&path(app), release, (from_ns, until_ns), rows)
+}
+
+/// The same, elsewhere.
+pub(crate) fn save_at(
+    path: &Path,
+    release: &ReleaseId,
+    (from_ns, until_ns): (i64, i64),
+    rows: Vec<Rows>,
+) -> Result<(), AtomicError> {
     let room: usize = rows.iter().map(|rows| rows.bytes.len()).sum();
     let mut out = Vec::with_capacity(room + 256);
     out.extend_from_slice(MAGIC);
@@ -148,12 +159,17 @@ pub fn save(
     }
     let sum = blake3::hash(&out);
     out.extend_from_slice(sum.as_bytes());
-    atomic::replace(&path(app), &out)
+    atomic::replace(path, &out)
 }
 
 /// What was staged last; `None` if that is not known.
 pub fn load(app: &App) -> Option<Index> {
-    Index::parse(std::fs::read(path(app)).ok()?)
+    load_at(&path(app))
+}
+
+/// What was written elsewhere.
+pub(crate) fn load_at(path: &Path) -> Option<Index> {
+    Index::parse(std::fs::read(path).ok()?)
 }
 
 fn path(app: &App) -> std::path::PathBuf {

@@ -225,6 +225,7 @@ fn work(
         stop: Arc::new(AtomicBool::new(false)),
         watch: RefCell::new(watch),
         secrets: deploy::notify::secrets(&config),
+        lead: None,
     };
     let recovered = recover::recover(&deploy).unwrap();
     let Some(aim) = aim else { return recovered };
