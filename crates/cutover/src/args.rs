@@ -21,7 +21,7 @@ pub struct Args {
 }
 
 /// What every command takes.
-#[derive(Debug, Clone, Group)]
+#[derive(Debug, Clone, Default, Group)]
 pub struct Globals {
     /// The app's directory: where its cutover.toml or, without one, its `current` link and `releases/` are
     #[arg(short = 'C', long = "dir", value_name = "DIR", global = true)]
@@ -32,6 +32,15 @@ pub struct Globals {
     /// Answer in JSON, errors too
     #[arg(long, global = true)]
     pub json: bool,
+    /// Work on this host, over ssh: user@host or an alias; with :/DIR the app that is in a directory there
+    #[arg(long, value_name = "HOST", global = true)]
+    pub to: Option<String>,
+    /// Work on this machine, although cutover.toml names a [[host]]
+    #[arg(long, global = true)]
+    pub local: bool,
+    /// Instead of ~/.ssh/config
+    #[arg(long, value_name = "FILE", global = true)]
+    pub ssh_config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,7 +68,7 @@ pub enum Command {
     },
     /// Build, stage, warm, flip, verify and prune: a new release from the source
     #[command(
-        after_help = "Examples:\n  cutover deploy\n  cutover deploy --ref v2.1 --wait 5m\n  cutover deploy --only-if-changed --json\n\nBefore the flip every failure leaves the old release live; after it a failed check flips back. A deploy that\nwas killed is finished or undone by the next command."
+        after_help = "Examples:\n  cutover deploy\n  cutover deploy --ref v2.1 --wait 5m\n  cutover deploy --only-if-changed --json\n  cutover deploy --to deploy@web1   (built here, live there)\n\nBefore the flip every failure leaves the old release live; after it a failed check flips back. A deploy that\nwas killed is finished or undone by the next command."
     )]
     Deploy {
         /// Branch, tag or commit, instead of the configured source.ref
@@ -215,6 +224,11 @@ pub enum Command {
     /// Flood a site while its releases flip, and judge what its visitors would have seen
     #[command(after_help = PROVE_EXAMPLES)]
     Prove(Box<ProveFlags>),
+    /// The far end of --to: takes orders on stdin and answers on stdout; not for people
+    #[command(
+        after_help = "Example:\n  cutover deploy --to deploy@web1   (starts it on web1, by way of ssh; it ends with the connection)"
+    )]
+    Host,
     /// Write completions for a shell
     #[command(after_help = "Example:\n  cutover completions bash > /etc/bash_completion.d/cutover")]
     Completions {
@@ -241,6 +255,11 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// As it stands on a command line.
+    pub fn words(&self) -> Option<String> {
+        self.wait.map(|wait| format!("--wait={}ms", wait.as_millis()))
+    }
+
     /// How long.
     pub fn wait(&self) -> std::time::Duration {
         self.wait.unwrap_or_default()

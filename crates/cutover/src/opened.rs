@@ -4,7 +4,7 @@ use std::path::Path;
 
 use config::{Config, ConfigError};
 use release::live::{self, LiveError};
-use release::{App, Live};
+use release::{App, Live, atomic};
 
 use crate::answer::Failure;
 use crate::args::Globals;
@@ -16,6 +16,8 @@ pub struct Opened {
     pub config: Config,
     /// Its layout.
     pub app: App,
+    /// The text of its configuration, where that came from elsewhere.
+    pub sent: Option<String>,
 }
 
 impl Opened {
@@ -32,7 +34,33 @@ impl Opened {
             Failure::usage(format!("{}: {error}", config.host.file.display()))
                 .next("correct app.root, app.link or app.allow")
         })?;
-        Ok(Opened { config, app })
+        Ok(Opened { config, app, sent: None })
+    }
+
+    /// The app that a configuration from elsewhere describes. Its relative paths begin at the app's root.
+    pub fn sent(text: String) -> Result<Opened, Failure> {
+        let file = Path::new("cutover.toml");
+        let root = Config::parse(&text, file).map_err(Failure::usage)?.host.app.root;
+        if !root.is_absolute() {
+            return Err(Failure::usage("app.root is no absolute path").next("root = \"/srv/shop\""));
+        }
+        let config = Config::parse(&text, &root.join(file)).map_err(Failure::usage)?;
+        Ok(Opened { sent: Some(text), ..Opened::of(config)? })
+    }
+
+    /// Keeps a configuration from elsewhere, so that commands that are given here find it. Says it if they find
+    /// another one first.
+    pub fn keep_sent(&self) -> Result<Option<String>, Failure> {
+        let Some(text) = &self.sent else { return Ok(None) };
+        let kept = self.app.sent_config();
+        if std::fs::read(&kept).ok().as_deref() != Some(text.as_bytes()) {
+            atomic::replace_private(&kept, text.as_bytes())
+                .map_err(|error| Failure::failed(error).still(self.still()))?;
+        }
+        let own = self.app.root().join("cutover.toml");
+        let differs = std::fs::read(&own).is_ok_and(|own| own != text.as_bytes());
+        Ok(differs
+            .then(|| format!("{} is another one, and is what commands given there go by", own.display())))
     }
 
     /// What is live now.
@@ -57,6 +85,9 @@ pub fn config_at(path: &Path) -> Result<Config, ConfigError> {
     if !path.is_dir() {
         return Config::read(path);
     }
+    if let Some(sent) = sent_to(path).filter(|_| !file.exists()) {
+        return sent;
+    }
     if file.exists() {
         // Without `./` before it: errors name it as people do.
         return Config::read(if path == Path::new(".") { Path::new("cutover.toml") } else { &file });
@@ -71,6 +102,18 @@ pub fn config_at(path: &Path) -> Result<Config, ConfigError> {
         "it is not there, and neither is a `current` link or a directory releases/ beside it",
     );
     Err(ConfigError::Unreadable { file, source })
+}
+
+/// The configuration that came with the last deploy from elsewhere, if there was one.
+fn sent_to(path: &Path) -> Option<Result<Config, ConfigError>> {
+    let here = std::path::absolute(path).ok()?;
+    let kept = App::new(&here, Path::new("current"), &[]).ok()?.sent_config();
+    let text = match std::fs::read_to_string(&kept) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(source) => return Some(Err(ConfigError::Unreadable { file: kept, source })),
+    };
+    Some(Config::parse(&text, &here.join("cutover.toml")))
 }
 
 fn told(error: ConfigError) -> Failure {

@@ -1,16 +1,31 @@
 //! Show: a deploy as it goes: a step list on a terminal, plain lines elsewhere, one JSON object a line with --json.
 
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use deploy::event::Event;
+use deploy::host::link::Sender;
+use deploy::host::message::Far;
 use deploy::receipt::Step;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::when;
 
+/// Where events go when this process is the far end of a connection.
+static NEAR: OnceLock<Sender> = OnceLock::new();
+
+/// From now on events are shown at the near end.
+pub fn at_the_near_end(sender: &Sender) {
+    NEAR.get_or_init(|| sender.clone());
+}
+
 /// Where events go.
 pub enum Show {
+    /// To the near end of a connection.
+    Near(&'static Sender),
+    /// Nowhere.
+    Nothing,
     /// A line of JSON each, on stdout.
     Json,
     /// Lines on stdout.
@@ -22,6 +37,9 @@ pub enum Show {
 impl Show {
     /// The form that fits: `json` was asked for, or stderr is a terminal, or neither.
     pub fn new(json: bool) -> Show {
+        if let Some(sender) = NEAR.get() {
+            return Show::Near(sender);
+        }
         if json {
             return Show::Json;
         }
@@ -39,6 +57,9 @@ impl Show {
     /// Shows one event.
     pub fn event(&self, event: &Event) {
         match self {
+            // Nobody may be there any more; the deploy goes on, or is undone, all the same.
+            Show::Near(sender) => sender.say(&Far::Event(event.clone())).unwrap_or(()),
+            Show::Nothing => {}
             Show::Json => {
                 if let Ok(line) = serde_json::to_string(event) {
                     out(&line);

@@ -55,6 +55,8 @@ pub struct Health {
 pub struct FleetHost {
     /// `ssh`: what ssh(1) takes: `user@name`, or an alias of ~/.ssh/config.
     pub ssh: String,
+    /// `program`: a cutover that stands there already; `None`: ours is put there.
+    pub program: Option<PathBuf>,
 }
 
 impl SourceTree {
@@ -112,7 +114,11 @@ impl FleetHost {
         let Some(at) = section.at("ssh") else {
             return Err(section.complain("[[host]] needs `ssh`", format!("write ssh = {shape}")));
         };
-        Ok(FleetHost { ssh: at.read_as(shape, argument)? })
+        let program = section
+            .at("program")
+            .map(|at| at.read_as("an absolute path: \"/usr/local/bin/cutover\"", program))
+            .transpose()?;
+        Ok(FleetHost { ssh: at.read_as(shape, argument)?, program })
     }
 }
 
@@ -123,6 +129,15 @@ fn argument(text: &str) -> Result<String, String> {
         () if text.starts_with('-') => Err("it would be taken for an option".into()),
         () if text.chars().any(char::is_control) => Err("it has a control character in it".into()),
         () => Ok(text.to_owned()),
+    }
+}
+
+/// The path of a program on another machine, as a shell there reads it.
+fn program(text: &str) -> Result<PathBuf, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+');
+    match text.starts_with('/') && text.chars().all(plain) {
+        true => Ok(text.into()),
+        false => Err("it is not `/` and letters, digits, `.`, `_`, `-`, `+`".into()),
     }
 }
 

@@ -136,7 +136,7 @@ pub const TABLES: &[Table] = &[
         &[],
     ),
     many("notify", &["url", "url_env", "url_file", "format", "on"]),
-    many("host", &["ssh"]),
+    many("host", &["ssh", "program"]),
 ];
 
 /// The table called `name`.

@@ -1,22 +1,22 @@
 //! deploy: from the source to a release that is live and verified.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use config::Config;
 use deploy::engine::{self, Deploy, Outcome};
 use deploy::event::Event;
+use deploy::host::lead::Lead;
 use deploy::journal::{Ending, Journal, now_ms};
 use deploy::notify;
 use deploy::plan::{Aim, Plan};
 use deploy::receipt::Step;
 use serde_json::{Value, json};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::answer::{Answer, Failure};
 use crate::args::Lock;
 use crate::opened::Opened;
 use crate::show::Show;
+use crate::stop::told_to_stop;
 use crate::when;
 use crate::who::who;
 use crate::working::{deploying, not_frozen, stuck, take_watched};
@@ -27,8 +27,9 @@ pub fn run(
     only_if_changed: bool,
     lock: Lock,
     json: bool,
+    lead: Option<&Lead<'_>>,
 ) -> Result<Answer, Failure> {
-    possible(opened, reference.as_deref())?;
+    possible(&opened.config, reference.as_deref())?;
     not_frozen(opened)?;
     let show = Show::new(json);
     let mut watch = |event: &Event| show.event(event);
@@ -37,8 +38,14 @@ pub fn run(
     not_frozen(opened)?;
     let aim = Aim::Deploy { reference, only_if_changed };
     let who = who();
-    let stop = told_to_stop();
-    let deploy = Deploy { stop, ..deploying(opened, &lock, &who, &mut watch) };
+    let stop = match lead {
+        Some(lead) => lead.stop(),
+        None => told_to_stop(),
+    };
+    if let Some(text) = opened.keep_sent()? {
+        watch(&Event::Warning { step: Step::Build, text });
+    }
+    let deploy = Deploy { stop, lead, ..deploying(opened, &lock, &who, &mut watch) };
     let outcome = go(opened, &deploy, aim)?;
     drop(deploy);
     drop(show);
@@ -127,9 +134,9 @@ pub fn object(opened: &Opened, outcome: &Outcome) -> Value {
 }
 
 /// Whether a deploy can be begun at all.
-fn possible(opened: &Opened, reference: Option<&str>) -> Result<(), Failure> {
-    let Some(source) = &opened.config.host.source else {
-        let what = format!("{} has no [source] to deploy from", opened.config.host.file.display());
+pub fn possible(config: &Config, reference: Option<&str>) -> Result<(), Failure> {
+    let Some(source) = &config.host.source else {
+        let what = format!("{} has no [source] to deploy from", config.host.file.display());
         return Err(Failure::usage(what).next("write [source] with one of dir, git, archive"));
     };
     let git = matches!(source.origin, config::host::Origin::Git { .. });
@@ -140,17 +147,4 @@ fn possible(opened: &Opened, reference: Option<&str>) -> Result<(), Failure> {
         return Err(Failure::usage("--ref wants a branch, tag or commit").next("cutover deploy --help"));
     }
     Ok(())
-}
-
-/// Set by Ctrl-C and by what ends a CI job: before the flip the deploy is then undone. A second time ends at once, and
-/// the next command tidies up.
-fn told_to_stop() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        // The order matters: the first time sets the flag only after it was looked at. What cannot be registered
-        // leaves the signal as it is: it ends the process, and the next command tidies up.
-        drop(signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop)));
-        drop(signal_hook::flag::register(signal, Arc::clone(&stop)));
-    }
-    stop
 }

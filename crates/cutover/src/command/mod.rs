@@ -2,11 +2,12 @@
 
 pub mod adopt;
 mod completions;
-mod deploy;
+pub mod deploy;
 mod diff;
 mod flip;
 mod freeze;
 mod fsck;
+mod host;
 mod init;
 mod plan;
 pub mod prove;
@@ -18,9 +19,12 @@ mod seal;
 mod serve;
 mod status;
 
+use ::deploy::host::lead::Lead;
+
 use crate::answer::{Answer, Failure};
-use crate::args::{Args, Command, OnOff};
+use crate::args::{Args, Command, Globals, OnOff};
 use crate::opened::Opened;
+use crate::{remote, sending};
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Answer, Failure> {
@@ -31,16 +35,31 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
             Failure::usage("-C and --config cannot be used together").next("name the file or its directory")
         );
     }
-    let opened = || Opened::find(&globals);
+    if let Some(remote) = remote::chosen(&globals, &command)? {
+        if let Command::Deploy { reference, .. } = &command {
+            return sending::run(&remote, &command, reference.clone(), globals.json);
+        }
+        return remote.run(&command, globals.json);
+    }
+    here(command, &globals, &|| Opened::find(&globals), None)
+}
+
+/// Runs a command on this machine. `lead`: who leads it from elsewhere.
+pub fn here(
+    command: Command,
+    globals: &Globals,
+    opened: &dyn Fn() -> Result<Opened, Failure>,
+    lead: Option<&Lead<'_>>,
+) -> Result<Answer, Failure> {
     match command {
-        Command::Init { name, force } => init::run(&globals, name, force),
+        Command::Init { name, force } => init::run(globals, name, force),
         Command::Plan { reference, lock } => plan::run(&opened()?, reference, lock),
         Command::Deploy { reference, only_if_changed, lock } => {
-            deploy::run(&opened()?, reference, only_if_changed, lock, globals.json)
+            deploy::run(&opened()?, reference, only_if_changed, lock, globals.json, lead)
         }
         Command::Lock { reason } => freeze::lock(&opened()?, &reason),
         Command::Unlock => freeze::unlock(&opened()?),
-        Command::Adopt(flags) => adopt::run(&globals, &flags),
+        Command::Adopt(flags) => adopt::run(globals, &flags),
         Command::Flip { release, force, lock } => flip::run(&opened()?, &release, force, lock),
         Command::Rollback { release, force, keep_good, lock } => {
             rollback::run(&opened()?, release, force, keep_good, lock, globals.json)
@@ -51,11 +70,12 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
         Command::Diff { first, second } => diff::run(&opened()?, &first, &second),
         Command::Fsck { releases, repair, lock } => fsck::run(&opened()?, &releases, repair, lock),
         Command::Prune { keep, dry_run, lock } => prune::run(&opened()?, keep, dry_run, lock),
-        Command::Serve { apps, check } => serve::run(&globals, apps, check),
+        Command::Serve { apps, check } => serve::run(globals, apps, check),
         Command::Reload => running::reload(&opened()?),
         Command::Upgrade { program } => running::upgrade(&opened()?, program),
         Command::Maintenance { state } => running::maintenance(&opened()?, state == OnOff::On),
         Command::Prove(flags) => prove::run(&flags, globals.json),
+        Command::Host => host::run(),
         Command::Completions { shell } => completions::run(shell),
     }
 }

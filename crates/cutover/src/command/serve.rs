@@ -99,7 +99,7 @@ mod tests {
         let globals = |dir: Option<&str>, config: Option<&str>| Globals {
             dir: dir.map(PathBuf::from),
             config: config.map(PathBuf::from),
-            json: false,
+            ..Globals::default()
         };
         let here = std::env::current_dir().unwrap();
         assert_eq!(named(&globals(None, None), vec![]), std::slice::from_ref(&here));
