@@ -8,6 +8,7 @@ use release::ReleaseId;
 
 use crate::answer::{Failure, print};
 use crate::command::adopt::AdoptFlags;
+use crate::command::nginx::NginxFlags;
 use crate::command::prove::flags::ProveFlags;
 
 /// Atomic deploys for web applications served from a document root: every request sees exactly one release.
@@ -221,6 +222,11 @@ pub enum Command {
         /// On or off
         state: OnOff,
     },
+    /// Print or write the configuration that makes stock nginx pin each request to one release
+    #[command(
+        after_help = "Examples:\n  cutover -C /srv/shop nginx\n  cutover -C /srv/shop nginx --listen 443\\ ssl --write /etc/nginx/conf.d/shop.conf\n  cutover -C /srv/shop nginx --part server > /etc/nginx/shop-locations.conf\n\nNo module is needed, and nothing is reloaded for a flip."
+    )]
+    Nginx(NginxFlags),
     /// Flood a site while its releases flip, and judge what its visitors would have seen
     #[command(after_help = PROVE_EXAMPLES)]
     Prove(Box<ProveFlags>),

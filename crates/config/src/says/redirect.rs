@@ -18,6 +18,16 @@ pub struct Redirect {
 }
 
 impl Redirect {
+    /// What it matches, and whether that is only the beginning of the path (`from` ended in `*`).
+    pub fn from(&self) -> (&str, bool) {
+        (&self.from, self.open)
+    }
+
+    /// Where it leads, and whether what the star of `from` matched comes behind it.
+    pub fn to(&self) -> (&str, bool) {
+        (&self.to, self.carries)
+    }
+
     /// Where a request is sent, if this redirect is meant: the value of `Location`.
     ///
     /// `raw_path` is the path as it was sent (percent-encoded, beginning with `/`). The query is kept unless the

@@ -9,6 +9,7 @@ mod freeze;
 mod fsck;
 mod host;
 mod init;
+pub mod nginx;
 mod plan;
 pub mod prove;
 mod prune;
@@ -74,6 +75,7 @@ pub fn here(
         Command::Reload => running::reload(&opened()?),
         Command::Upgrade { program } => running::upgrade(&opened()?, program),
         Command::Maintenance { state } => running::maintenance(&opened()?, state == OnOff::On),
+        Command::Nginx(flags) => nginx::run(&opened()?, &flags),
         Command::Prove(flags) => prove::run(&flags, globals.json),
         Command::Host => host::run(),
         Command::Completions { shell } => completions::run(shell),

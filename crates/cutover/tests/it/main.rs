@@ -14,6 +14,7 @@ mod far;
 mod flips;
 mod fsck;
 mod host;
+mod nginx;
 mod packaging;
 mod prove;
 mod prunes;

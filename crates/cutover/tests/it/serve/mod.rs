@@ -4,7 +4,7 @@
 
 mod broken_links;
 mod cgi;
-mod client;
+pub mod client;
 mod embedded;
 mod hand_over;
 mod operations;
