@@ -7,8 +7,10 @@ use config::host::{Fpm, Php};
 use config::value;
 use deploy::used::Workers;
 use fastcgi::Address;
+use serve::control::MasterStatus;
 use serve::fpm;
 
+use crate::command::running;
 use crate::opened::Opened;
 
 /// The pools that run scripts; none: no PHP, or the embedded pool does not run.
@@ -16,7 +18,11 @@ pub fn pools(opened: &Opened) -> Vec<Address> {
     match opened.config.host.php.as_ref().map(|php| &php.fpm) {
         None => Vec::new(),
         Some(Fpm::At(addresses)) => addresses.iter().map(address).collect(),
-        Some(Fpm::Embedded) => embedded(opened, "sock").map(Address::Unix).into_iter().collect(),
+        Some(Fpm::Embedded) => {
+            let current = masters(opened).into_iter().find(|master| master.role == "current");
+            let socket = current.map(|master| master.socket).or_else(|| embedded(opened, "sock"));
+            socket.map(Address::Unix).into_iter().collect()
+        }
     }
 }
 
@@ -28,11 +34,21 @@ pub fn workers(opened: &Opened) -> Vec<Workers> {
     match (fpm, status) {
         (Fpm::At(addresses), Some(path)) => addresses.iter().map(|at| workers(address(at), path)).collect(),
         (Fpm::At(_), None) => Vec::new(),
-        (Fpm::Embedded, _) => embedded(opened, "status")
-            .map(|socket| workers(Address::Unix(socket), fpm::STATUS_PATH))
-            .into_iter()
-            .collect(),
+        (Fpm::Embedded, _) => {
+            let told: Vec<PathBuf> = masters(opened).into_iter().map(|master| master.status).collect();
+            let found = || embedded(opened, "status").into_iter().collect();
+            let sockets = if told.is_empty() { found() } else { told };
+            sockets.into_iter().map(|socket| workers(Address::Unix(socket), fpm::STATUS_PATH)).collect()
+        }
     }
+}
+
+/// The php-fpm masters that the running server has for this app; none: it does not run, or tells nothing.
+fn masters(opened: &Opened) -> Vec<MasterStatus> {
+    let name = &opened.config.host.app.name;
+    let status = running::status(opened).ok().flatten();
+    let site = status.and_then(|status| status.sites.into_iter().find(|site| site.name == *name));
+    site.map(|site| site.masters).unwrap_or_default()
 }
 
 fn address(at: &value::Address) -> Address {

@@ -71,6 +71,16 @@ impl App {
         self.releases().join(id)
     }
 
+    /// The canonical path of a release's directory, as the application gets it.
+    pub fn release_dir(&self, id: &ReleaseId) -> std::io::Result<PathBuf> {
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "releases/ lies above the link: no flip changes where it is"
+        )]
+        let releases = self.releases().canonicalize()?;
+        Ok(releases.join(id))
+    }
+
     /// Where slots stand, in slot mode.
     pub fn slots(&self) -> PathBuf {
         self.0.root.join("slots")

@@ -32,6 +32,25 @@ pub enum Command {
         /// The site.
         site: String,
     },
+    /// Start a fresh php-fpm for a release that is to go live, or give the one that was started for it.
+    Fresh {
+        /// The site.
+        site: String,
+        /// The release.
+        release: String,
+    },
+    /// End the fresh php-fpm of a release that does not go live after all.
+    Discard {
+        /// The site.
+        site: String,
+        /// The release; any where none is given.
+        release: Option<String>,
+    },
+    /// Close idle connections to php-fpm, so that its workers count as idle.
+    CloseIdle {
+        /// The site.
+        site: String,
+    },
     /// Turn the maintenance page of one site on or off.
     Maintenance {
         /// The site.
@@ -51,6 +70,8 @@ pub enum Answer {
     Failed(String),
     /// To [`Command::Status`].
     Status(Status),
+    /// To [`Command::Fresh`].
+    Fresh(Box<MasterStatus>),
 }
 
 /// What a server is doing.
@@ -87,6 +108,30 @@ pub struct SiteStatus {
     pub link_error: Option<String>,
     /// Whether visitors get the maintenance page.
     pub maintenance: bool,
+    /// Its own php-fpm masters; none: it has no PHP, or a pool of somebody else's.
+    #[serde(default)]
+    pub masters: Vec<MasterStatus>,
+}
+
+/// What a server knows of one of its php-fpm masters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MasterStatus {
+    /// `current` (it runs the live release), `fresh` (it waits for its release to go live) or `leaving`.
+    pub role: String,
+    /// Its process; `None` for the moment it takes to start it again.
+    pub pid: Option<u32>,
+    /// Where requests go.
+    pub socket: PathBuf,
+    /// Where requests for its status go.
+    pub status: PathBuf,
+    /// The releases whose scripts ran in it.
+    pub releases: Vec<String>,
+    /// The release that it was started for.
+    pub made_for: Option<String>,
+    /// Requests that it works on.
+    pub busy: usize,
+    /// How long ago its release ceased to be live, in seconds.
+    pub leaving_seconds: Option<u64>,
 }
 
 /// Why a server could not be asked.

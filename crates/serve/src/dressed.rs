@@ -11,7 +11,9 @@ use release::{App, Lease, Pinned};
 
 use crate::file::memory::Memory;
 use crate::log::ErrorLog;
+use crate::masters::Masters;
 use crate::metrics::{Metrics, ReleaseMeters};
+use crate::pool::Pool;
 use crate::tree::beneath::{self, Want};
 use crate::tree::{Ground, Tree};
 
@@ -31,6 +33,8 @@ pub struct Dressed {
     pub id: HeaderValue,
     /// The header rules, ready to be set.
     pub headers: Vec<(config::value::Pattern, Vec<(HeaderName, HeaderValue)>)>,
+    /// The way to its PHP, kept for as long as the release is pinned; `None`: the site has none.
+    pub pool: Option<Arc<Pool>>,
     /// Its counters.
     pub meters: ReleaseMeters,
     site: String,
@@ -47,6 +51,8 @@ pub struct Wardrobe {
     pub says: Arc<Says>,
     /// Scripts below shared/ may run.
     pub execute_shared: bool,
+    /// The site's PHP; `None`: it has none.
+    pub masters: Option<Arc<Masters>>,
     /// The file cache of the process.
     pub memory: Arc<Memory>,
     /// Where counts go.
@@ -77,8 +83,10 @@ impl Wardrobe {
         if let Err(why) = &tree {
             self.log.error(&self.site, why);
         }
+        let pool = self.masters.as_ref().map(|masters| masters.of(&lease.live().id, lease.path(), &self.log));
         Dressed {
             tree,
+            pool,
             id: HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("unnameable")),
             headers: headers(&says),
             says,

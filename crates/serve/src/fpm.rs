@@ -17,6 +17,7 @@ mod place;
 mod pool;
 mod pool_conf;
 mod sockets;
+mod twin;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -45,6 +46,9 @@ use self::pool_conf::Written;
 /// What the environment of systemd and of sockets handed over would make php-fpm do.
 const NOT_FOR_FPM: [&str; 6] =
     ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"];
+
+/// The file of php.ini values.
+const INI: &str = "cutover.ini";
 
 /// Why there is no embedded pool.
 #[derive(Debug, Error)]
@@ -109,6 +113,12 @@ pub enum FpmError {
         /// Its own words.
         said: String,
     },
+    /// Another php-fpm beside the one that runs does not start.
+    #[error("a second php-fpm did not start:\n{said}")]
+    Twin {
+        /// Its own words.
+        said: String,
+    },
     /// What is handed over is no embedded pool.
     #[error("{} is no socket of an embedded pool", .0.display())]
     NotOurs(PathBuf),
@@ -144,7 +154,11 @@ impl Embedded {
         let claimed = place::claim(&options.dir, options.connecting_gid)?;
         let place = claimed.next()?;
         let written = pool_conf::write(options, &account, &place).map_err(FpmError::Value)?;
-        put(&place, &written).map_err(|source| FpmError::Dir { dir: place.dir.clone(), source })?;
+        let unwritten = |source| FpmError::Dir { dir: place.dir.clone(), source };
+        put(&place, &written).map_err(unwritten)?;
+        if let Some(file) = &options.preload {
+            put_preload(&place, &pool_conf::preload(file).map_err(FpmError::Value)?).map_err(unwritten)?;
+        }
         let orders = Orders {
             app: options.app.clone(),
             binary,
@@ -170,6 +184,20 @@ impl Embedded {
                 })
             }
         }
+    }
+
+    /// Starts another pool like this one, with a cache of its own, and with `preload` compiled and kept before it
+    /// answers. Its keeper is started by ours, so this process may have dropped its privileges since. Blocks for a
+    /// fraction of a second, `start_within` at most. One call at a time.
+    pub fn twin(&self, preload: Option<&Path>, start_within: Duration) -> Result<Embedded, FpmError> {
+        let given = twin::ask(&self.control, &self.place, preload).map_err(keeper_failed)?;
+        let started = match await_report(given.control, start_within) {
+            Ok(control) => Ok(Embedded::of(given.place, control.into(), None)),
+            Err(Failure::Said(said)) => Err(FpmError::Twin { said }),
+            Err(Failure::Broken(source)) => Err(FpmError::Keeper { source }),
+        };
+        drop(given.claim);
+        started
     }
 
     /// What another process needs to keep the pool alive: the control descriptor (closed on exec; pass it on by
@@ -312,7 +340,14 @@ fn put(place: &Place, written: &Written) -> io::Result<()> {
         file.write_all(text.as_bytes())
     };
     write(&place.conf(), &written.conf)?;
-    write(&place.ini_dir().join("cutover.ini"), &written.ini)
+    write(&place.ini_dir().join(INI), &written.ini)
+}
+
+/// Writes what is preloaded: not with the rest, for the next generation has the rest in common.
+fn put_preload(place: &Place, line: &str) -> io::Result<()> {
+    let path = place.ini_dir().join("preload.ini");
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(line.as_bytes())
 }
 
 fn keeper_failed(source: io::Error) -> FpmError {

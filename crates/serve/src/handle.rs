@@ -240,7 +240,7 @@ async fn resolve(visit: &Visit<'_>, tree: &Tree, path: &UrlPath<'_>, body: Incom
             Ok(response) => with_page(visit, response).await,
             Err(why) => with_page(visit, refuse(Refused::Miss(why))).await,
         },
-        Resource::Script(script) => match &visit.site.pool {
+        Resource::Script(script) => match &visit.pin.with.pool {
             Some(pool) => gateway::forward(visit, pool, script, body).await,
             None => {
                 with_page(visit, reply::status(404, "The site runs no PHP (its configuration has no [php])."))

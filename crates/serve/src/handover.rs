@@ -36,6 +36,12 @@ pub enum Item {
         app: String,
         /// What the pool's owner wrote about it.
         about: String,
+        /// The release that it was started for.
+        #[serde(default)]
+        made_for: Option<String>,
+        /// It waits for that release to go live.
+        #[serde(default)]
+        fresh: bool,
     },
 }
 

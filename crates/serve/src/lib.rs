@@ -13,7 +13,8 @@
 //!   [`resource`] (what a path stands for)
 //! - the answer: [`file`], [`gateway`] (PHP), [`cgi`], [`forward`] (side servers), [`reply`] (our own pages),
 //!   [`body`] (what it carries, and the pin it holds), [`spool`] (where it waits for a slow client), [`sendfile`]
-//! - the application: [`pool`] (the way to php-fpm), [`fpm`] (our own php-fpm), [`params`] (what a script is told)
+//! - the application: [`masters`] (which release runs in which php-fpm), [`pool`] (the way to one), [`fpm`] (our own),
+//!   [`params`] (what a script is told)
 //! - what is told: [`log`], [`metrics`], [`scrape`]
 
 pub mod accept;
@@ -36,6 +37,7 @@ pub mod handover;
 pub mod listen;
 pub mod log;
 pub mod look;
+pub mod masters;
 pub mod metrics;
 pub mod operator;
 pub mod params;

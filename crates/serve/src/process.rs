@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use config::Served;
 use config::host::Fpm;
 use config::value::ListenAt;
-use release::App;
+use release::{App, ReleaseId, live};
 
 use crate::accept::{Accepting, Order};
 use crate::door::{Behind, Door, Routes, Tls};
@@ -18,6 +18,7 @@ use crate::handover::Item;
 use crate::listen::{self, Bound, Inherited, ListenError};
 use crate::log::{AccessLog, ErrorLog, with_reasons};
 use crate::look::Mode;
+use crate::masters::{Masters, Role};
 use crate::pool::Pool;
 use crate::server::Server;
 use crate::site::{Shared, Site};
@@ -84,7 +85,7 @@ pub struct Ground {
     /// Listening sockets, by address.
     pub sockets: HashMap<ListenAt, Arc<Bound>>,
     /// Embedded pools, by app.
-    pub pools: HashMap<String, Arc<Embedded>>,
+    pub pools: HashMap<String, Arc<Masters>>,
     /// Access logs, by file: sites that name one file share it.
     pub access: HashMap<PathBuf, Arc<AccessLog>>,
     /// The error log.
@@ -98,10 +99,22 @@ pub struct Carried {
     pub inherited: Inherited,
     /// Sockets of this process.
     pub sockets: HashMap<ListenAt, Arc<Bound>>,
-    /// Pools that run, with the configuration they were made from; `None`: of the old process, to be trusted.
-    pub pools: HashMap<String, (Arc<Embedded>, Option<config::host::Php>)>,
+    /// Pools of this process, by app.
+    pub pools: HashMap<String, Arc<Masters>>,
+    /// Pools of the old process, by app: made from the same configuration, it is trusted.
+    pub adopted: HashMap<String, Vec<Adopted>>,
     /// The group of who will connect to new pools, where privileges are dropped later.
     pub connecting_gid: Option<u32>,
+}
+
+/// An embedded pool of the old process.
+pub struct Adopted {
+    /// It.
+    pub embedded: Embedded,
+    /// The release that it was started for.
+    pub made_for: Option<ReleaseId>,
+    /// It waits for that release to go live.
+    pub fresh: bool,
 }
 
 impl Ground {
@@ -115,6 +128,18 @@ impl Ground {
             };
             sockets.insert(socket.at.clone(), bound);
         }
+        let log = match served.sites.first() {
+            Some(first) => {
+                let log = &first.config.host.serve.log;
+                let path = match &log.error {
+                    config::host::ErrorLog::File(path) => path.clone(),
+                    config::host::ErrorLog::Stderr => PathBuf::from("/dev/stderr"),
+                };
+                ErrorLog::open(&log.error, log.level).map_err(|source| ProcessError::Log { path, source })?
+            }
+            None => ErrorLog::stderr()
+                .map_err(|source| ProcessError::Log { path: "/dev/stderr".into(), source })?,
+        };
         let mut pools = HashMap::new();
         let mut access = HashMap::new();
         for site in &served.sites {
@@ -130,41 +155,60 @@ impl Ground {
             }
             let Some(php) = host.php.as_ref().filter(|php| php.fpm == Fpm::Embedded) else { continue };
             let name = &host.app.name;
-            let pool = match carried.pools.remove(name) {
-                Some((running, made_from)) if made_from.as_ref().is_none_or(|old| same_pool(old, php)) => {
-                    running
-                }
-                Some(_) | None => start_pool(&carried, site, php)?,
+            let masters = match (carried.pools.remove(name), carried.adopted.remove(name)) {
+                // Kept connections survive a reload that does not concern them.
+                (Some(running), _) if running.php() == php => running,
+                (Some(running), _) if same_pool(running.php(), php) => Arc::new(running.again(php)),
+                (None, Some(adopted)) => Arc::new(adopt_pools(&carried, site, php, adopted, &log)?),
+                (Some(_) | None, _) => Arc::new(start_pool(&carried, site, php, &log)?),
             };
-            pools.insert(name.clone(), pool);
+            pools.insert(name.clone(), masters);
         }
-        let log = match served.sites.first() {
-            Some(first) => {
-                let log = &first.config.host.serve.log;
-                let path = match &log.error {
-                    config::host::ErrorLog::File(path) => path.clone(),
-                    config::host::ErrorLog::Stderr => PathBuf::from("/dev/stderr"),
-                };
-                ErrorLog::open(&log.error, log.level).map_err(|source| ProcessError::Log { path, source })?
-            }
-            None => ErrorLog::stderr()
-                .map_err(|source| ProcessError::Log { path: "/dev/stderr".into(), source })?,
-        };
         Ok(Self { served, sockets, pools, access, log })
     }
+}
+
+fn options_of(
+    carried: &Carried,
+    site: &config::Site,
+    php: &config::host::Php,
+) -> Result<(App, FpmOptions), ProcessError> {
+    let app = app_of(&site.config)?;
+    let mut options = FpmOptions::of(php, &site.config.host.app.name, &app.run());
+    options.connecting_gid = carried.connecting_gid;
+    Ok((app, options))
 }
 
 fn start_pool(
     carried: &Carried,
     site: &config::Site,
     php: &config::host::Php,
-) -> Result<Arc<Embedded>, ProcessError> {
-    let name = &site.config.host.app.name;
-    let app = app_of(&site.config)?;
-    let mut options = FpmOptions::of(php, name, &app.run());
-    options.connecting_gid = carried.connecting_gid;
-    let failed = |source| ProcessError::Fpm { app: name.clone(), source };
-    Embedded::start(&options).map(Arc::new).map_err(failed)
+    log: &ErrorLog,
+) -> Result<Masters, ProcessError> {
+    let (app, options) = options_of(carried, site, php)?;
+    let live = live::read(&app).ok();
+    let live = live.as_ref().map(|live| (&live.id, live.dir.as_path()));
+    let failed = |source| ProcessError::Fpm { app: site.config.host.app.name.clone(), source };
+    Masters::start(php, options, live, log).map_err(failed)
+}
+
+fn adopt_pools(
+    carried: &Carried,
+    site: &config::Site,
+    php: &config::host::Php,
+    adopted: Vec<Adopted>,
+    log: &ErrorLog,
+) -> Result<Masters, ProcessError> {
+    let (_, options) = options_of(carried, site, php)?;
+    let (mut current, mut fresh) = (None, None);
+    for Adopted { embedded, made_for, fresh: waits } in adopted {
+        let pool = Pool::new(php, Some(Arc::new(embedded)), made_for);
+        *(if waits { &mut fresh } else { &mut current }) = Some(pool);
+    }
+    match current {
+        Some(current) => Ok(Masters::own(php, options, current, fresh)),
+        None => start_pool(carried, site, php, log),
+    }
 }
 
 /// Whether the same php-fpm serves both: how connections are used makes no difference to it.
@@ -177,6 +221,7 @@ fn same_pool(one: &config::host::Php, other: &config::host::Php) -> bool {
             php.ini.clone(),
             php.env.clone(),
             php.binary.clone(),
+            php.preload.clone(),
         )
     };
     shape(one) == shape(other)
@@ -208,12 +253,7 @@ impl Process {
     /// Replaces what is served. On an error all is as it was.
     pub async fn replace(&mut self, served: Served) -> Result<(), ProcessError> {
         let mut carried = Carried { sockets: self.ground.sockets.clone(), ..Carried::default() };
-        for site in &self.ground.served.sites {
-            let host = &site.config.host;
-            if let Some(pool) = self.ground.pools.get(&host.app.name) {
-                carried.pools.insert(host.app.name.clone(), (Arc::clone(pool), host.php.clone()));
-            }
-        }
+        carried.pools = self.ground.pools.clone();
         // Blocks for as long as a new php-fpm takes to start; other threads serve meanwhile.
         let ground = tokio::task::block_in_place(|| Ground::open(served, carried))?;
         let sites = sites(&ground, &self.shared, &self.sites)?;
@@ -300,9 +340,20 @@ impl Process {
         for (at, bound) in &self.ground.sockets {
             items.push((Item::Listen(at.to_string()), bound.as_fd().try_clone_to_owned()?));
         }
-        for (app, pool) in &self.ground.pools {
-            let (control, socket) = pool.hand_over()?;
-            items.push((Item::Pool { app: app.clone(), about: socket.display().to_string() }, control));
+        for (app, masters) in &self.ground.pools {
+            for (role, pool) in masters.all() {
+                let fresh = match role {
+                    Role::Current => false,
+                    Role::Fresh => true,
+                    // It ends with this process's last request in it.
+                    Role::Leaving { .. } => continue,
+                };
+                let Some(embedded) = &pool.embedded else { continue };
+                let (control, socket) = embedded.hand_over()?;
+                let about = socket.display().to_string();
+                let made_for = pool.made_for.as_ref().map(ToString::to_string);
+                items.push((Item::Pool { app: app.clone(), about, made_for, fresh }, control));
+            }
         }
         Ok(items)
     }
@@ -340,7 +391,17 @@ impl Process {
 
     /// The embedded pools, to be ended when the last connection is done.
     pub fn pools(&self) -> Vec<Arc<Embedded>> {
-        self.ground.pools.values().cloned().collect()
+        let all = self.ground.pools.values().flat_map(|masters| masters.all());
+        all.filter_map(|(_, pool)| pool.embedded.clone()).collect()
+    }
+
+    /// Lets go of php-fpm masters whose time is over.
+    pub fn tend_pools(&self) {
+        for site in &self.sites {
+            if let Some(masters) = &site.masters {
+                masters.tend(&site.log);
+            }
+        }
     }
 }
 
@@ -364,21 +425,16 @@ fn one_site(
             .map_err(|source| ProcessError::Log { path: "/dev/stdout".into(), source })?
             .map(Arc::new),
     };
-    let embedded = ground.pools.get(&config.host.app.name);
-    let pool = config.host.php.as_ref().map(|php| {
+    let masters = config.host.php.as_ref().map(|php| {
+        if let Some(own) = ground.pools.get(&config.host.app.name).filter(|_| php.fpm == Fpm::Embedded) {
+            return Arc::clone(own);
+        }
         // Kept connections survive a reload that does not concern them.
-        let same = |pool: &Arc<Pool>| {
-            let same_fpm = match (&pool.embedded, embedded) {
-                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-                (None, None) => true,
-                (Some(_), None) | (None, Some(_)) => false,
-            };
-            pool.php == *php && same_fpm
-        };
-        let known = before.iter().filter_map(|site| site.pool.as_ref()).find(|pool| same(pool));
-        known.cloned().unwrap_or_else(|| Arc::new(Pool::new(php, embedded.cloned())))
+        let mut known = before.iter().filter_map(|site| site.masters.as_ref());
+        let same = known.find(|masters| masters.php() == php && php.fpm != Fpm::Embedded);
+        same.cloned().unwrap_or_else(|| Arc::new(Masters::external(php)))
     });
-    Ok(Arc::new(Site::new(config.clone(), app, pool, ground.log.clone(), access, shared)))
+    Ok(Arc::new(Site::new(config.clone(), app, masters, ground.log.clone(), access, shared)))
 }
 
 fn behind(socket: &config::Socket, sites: &[Arc<Site>]) -> Result<Behind, ProcessError> {

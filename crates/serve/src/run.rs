@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::Served;
+use release::ReleaseId;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::accept::Order;
-use crate::control::{Answer, Command, SiteStatus, Status};
+use crate::control::{Answer, Command, MasterStatus, SiteStatus, Status};
 use crate::descriptors;
 use crate::file::memory::Memory;
 use crate::fpm::Embedded;
@@ -22,13 +23,14 @@ use crate::handover::{self, Item, TakenOver};
 use crate::listen::{self, Inherited};
 use crate::log::with_reasons;
 use crate::look::Look;
+use crate::masters::Role;
 use crate::metrics::Metrics;
 use crate::operator::{self, Operator};
 use crate::privileges::{Account, PrivilegeError};
-use crate::process::{Carried, Ground, Process, ProcessError, app_of};
+use crate::process::{Adopted, Carried, Ground, Process, ProcessError, app_of};
 use crate::scrape;
 use crate::server::Server;
-use crate::site::Shared;
+use crate::site::{Shared, Site};
 
 /// How often connections are swept, logs written out and certificates looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -129,9 +131,11 @@ fn take(taken_over: Option<TakenOver>, carried: &mut Carried) -> io::Result<Opti
     for (item, fd) in taken_over.items.drain(..) {
         match item {
             Item::Listen(at) => carried.inherited.add(&at, fd),
-            Item::Pool { app, about } => {
-                let pool = Embedded::adopt(fd, about.as_ref()).map_err(io::Error::other)?;
-                carried.pools.insert(app, (Arc::new(pool), None));
+            Item::Pool { app, about, made_for, fresh } => {
+                let embedded = Embedded::adopt(fd, about.as_ref()).map_err(io::Error::other)?;
+                let made_for =
+                    made_for.map(|id| ReleaseId::parse(&id)).transpose().map_err(io::Error::other)?;
+                carried.adopted.entry(app).or_default().push(Adopted { embedded, made_for, fresh });
             }
         }
     }
@@ -256,6 +260,21 @@ async fn obey(
                 (Answer::Done(format!("{site} was looked at anew")), None)
             }
         },
+        Command::Fresh { site, release } => {
+            let known = named(&*process.lock().await, &site);
+            (known.map_or_else(|unknown| unknown, |known| fresh(known, release)), None)
+        }
+        Command::Discard { site, release } => {
+            let known = named(&*process.lock().await, &site);
+            (known.map_or_else(|unknown| unknown, |known| discard(&known, release.as_deref())), None)
+        }
+        Command::CloseIdle { site } => match named(&*process.lock().await, &site) {
+            Err(unknown) => (unknown, None),
+            Ok(known) => {
+                known.masters.iter().for_each(|masters| masters.close_idle());
+                (Answer::Done(format!("idle connections to php-fpm of {site} are closed")), None)
+            }
+        },
         Command::Maintenance { site, on } => match named(&*process.lock().await, &site) {
             Err(unknown) => (unknown, None),
             Ok(known) => match known.set_maintenance(on) {
@@ -278,6 +297,32 @@ async fn obey(
                 Err(why) => (Answer::Failed(format!("not upgraded: {why}; this process still serves")), None),
             }
         }
+    }
+}
+
+/// Starts a fresh php-fpm for a release of this site.
+fn fresh(site: Arc<Site>, release: String) -> Answer {
+    let begin = || -> Result<Box<MasterStatus>, String> {
+        let id = ReleaseId::parse(&release).map_err(|why| why.to_string())?;
+        let masters = site.masters.as_ref().ok_or("the site has no PHP")?;
+        let dir = site.app.release_dir(&id).map_err(|why| format!("{release} cannot be read: {why}"))?;
+        // Blocks for as long as it takes to start; other threads serve meanwhile.
+        let pool =
+            tokio::task::block_in_place(|| masters.fresh(&id, &dir)).map_err(|why| with_reasons(&why))?;
+        site.log.info(&site.name, format_args!("{} is ready for {id}", pool.process()));
+        pool.status(Role::Fresh).map(Box::new).ok_or_else(|| "php-fpm is not ours".to_owned())
+    };
+    begin().map_or_else(Answer::Failed, Answer::Fresh)
+}
+
+fn discard(site: &Site, release: Option<&str>) -> Answer {
+    let id = match release.map(ReleaseId::parse).transpose() {
+        Ok(id) => id,
+        Err(why) => return Answer::Failed(why.to_string()),
+    };
+    match site.masters.as_ref().is_some_and(|masters| masters.discard(id.as_ref())) {
+        true => Answer::Done("the php-fpm that was started for it ends".into()),
+        false => Answer::Done("no php-fpm waits for it".into()),
     }
 }
 
@@ -313,6 +358,7 @@ fn status(process: &Process, server: &Server) -> Status {
             in_flight: pin.as_ref().map_or(0, |pin| pin.with.meters.in_flight.get()),
             link_error: site.link_error().map(|why| why.to_string()),
             maintenance: site.in_maintenance(),
+            masters: site.masters.as_ref().map(|masters| masters.status()).unwrap_or_default(),
         }
     };
     Status {
@@ -359,6 +405,7 @@ async fn tick(server: Arc<Server>, process: Arc<Mutex<Process>>) {
         // Not waited for: a reload or an upgrade in progress holds it, and the next tick comes soon.
         let Ok(process) = process.try_lock() else { continue };
         process.flush_logs();
+        process.tend_pools();
         if count.is_multiple_of(20) {
             process.refresh_certificates();
         }
@@ -417,8 +464,8 @@ async fn end(process: Arc<Mutex<Process>>, order: Order) {
         process
             .sites()
             .iter()
-            .filter_map(|site| site.pool.as_ref())
-            .for_each(|pool| pool.client.close_idle());
+            .filter_map(|site| site.masters.as_ref())
+            .for_each(|masters| masters.close_idle());
         process.pools()
     };
     drop(process);

@@ -12,8 +12,8 @@ use crate::dressed::{Dressed, Pin, Wardrobe};
 use crate::file::memory::Memory;
 use crate::log::{AccessLog, ErrorLog};
 use crate::look::{self, Look, News, Watched};
+use crate::masters::Masters;
 use crate::metrics::{Metrics, SiteMeters};
-use crate::pool::Pool;
 
 /// One app, served.
 pub struct Site {
@@ -23,8 +23,8 @@ pub struct Site {
     pub config: Config,
     /// Its layout on disk.
     pub app: App,
-    /// The way to its PHP; `None`: it has none.
-    pub pool: Option<Arc<Pool>>,
+    /// Its PHP; `None`: it has none.
+    pub masters: Option<Arc<Masters>>,
     /// Its CGI programs; `None`: it has none.
     pub cgi: Option<Cgi>,
     /// Its access log; `None`: none is wanted.
@@ -52,7 +52,7 @@ impl Site {
     pub fn new(
         config: Config,
         app: App,
-        pool: Option<Arc<Pool>>,
+        masters: Option<Arc<Masters>>,
         log: ErrorLog,
         access: Option<Arc<AccessLog>>,
         shared: &Shared,
@@ -63,6 +63,7 @@ impl Site {
             app: app.clone(),
             says: Arc::new(config.says.clone()),
             execute_shared: config.host.php.as_ref().is_some_and(|php| php.execute_shared),
+            masters: masters.clone(),
             memory: Arc::clone(&shared.memory),
             metrics: Arc::clone(&shared.metrics),
             log: log.clone(),
@@ -73,7 +74,7 @@ impl Site {
         let live = shared.look.watch_telling(pinner, move |news| herald.tell(news));
         let cgi = config.host.serve.cgi.clone().map(Cgi::new);
         let maintenance = AtomicBool::new(app.maintenance().exists());
-        Self { name, config, app, pool, cgi, access, log, meters, live, maintenance }
+        Self { name, config, app, masters, cgi, access, log, meters, live, maintenance }
     }
 
     /// This request's hold on the release that is live now; while the link is broken, on the last good one.

@@ -37,6 +37,13 @@ pub struct Php {
     pub env: BTreeMap<String, String>,
     /// `binary`: the embedded pool's php-fpm; `None`: looked for.
     pub binary: Option<PathBuf>,
+    /// `preload`: a file of the release that the embedded pool compiles and runs once when it starts; each release
+    /// then gets a php-fpm of its own.
+    pub preload: Option<PathBuf>,
+    /// `linger`: a php-fpm whose release is live no more stays so long for a rollback, 1 min unless said otherwise.
+    pub linger: Duration,
+    /// `drain`: requests that still run in it after so long are cut, 1 h unless said otherwise.
+    pub drain: Duration,
     /// `connect_timeout`, 5 s unless said otherwise.
     pub connect_timeout: Duration,
     /// `read_timeout`: the longest silence of a script, 60 s unless said otherwise.
@@ -99,6 +106,9 @@ impl Php {
             ini: read_ini(section)?,
             env: read_env(section)?,
             binary: section.get("binary")?,
+            preload: read_preload(section)?,
+            linger: span("linger", 60)?,
+            drain: span("drain", 3600)?,
             connect_timeout: span("connect_timeout", 5)?,
             read_timeout: span("read_timeout", 60)?,
             queue_timeout: span("queue_timeout", 30)?,
@@ -130,7 +140,7 @@ fn read_fpm(section: &Section<'_>) -> Result<Fpm, ConfigError> {
 
 /// Someone else's pool has its own user, size and php.ini: keys that would do nothing are mistakes.
 fn refuse_embedded_only(section: &Section<'_>) -> Result<(), ConfigError> {
-    for key in ["user", "group", "workers", "ini", "env", "binary"] {
+    for key in ["user", "group", "workers", "ini", "env", "binary", "preload", "linger", "drain"] {
         if let Some(at) = section.at(key) {
             let what = format!("`php.{key}` only has a meaning with fpm = \"embedded\"");
             return Err(
@@ -154,6 +164,31 @@ fn read_path_map(section: &Section<'_>) -> Result<Vec<(PathBuf, PathBuf)>, Confi
     }
     map.sort_by_key(|(from, _)| std::cmp::Reverse(from.components().count()));
     Ok(map)
+}
+
+/// A path inside of a release.
+fn read_preload(section: &Section<'_>) -> Result<Option<PathBuf>, ConfigError> {
+    let shape = "a path inside of a release: \"config/preload.php\"";
+    let Some(at) = section.at("preload") else { return Ok(None) };
+    let path = at.read_as(shape, |text| {
+        let path = PathBuf::from(text);
+        let inside = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        match inside
+            && !text.is_empty()
+            && !text.contains(['\'', '"', '\\'])
+            && !text.contains(char::is_control)
+        {
+            true => Ok(path),
+            false => Err("it is not a path that stays inside".into()),
+        }
+    })?;
+    if read_ini(section)?.contains_key("opcache.preload") {
+        return Err(at.complain(
+            "`php.preload` and opcache.preload in `php.ini` exclude each other",
+            "take the latter out",
+        ));
+    }
+    Ok(Some(path))
 }
 
 /// php.ini values go line by line into the generated pool file: nothing may end the line or the key.

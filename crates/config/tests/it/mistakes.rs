@@ -46,6 +46,8 @@ const MISTAKES: &[(&str, &str)] = &[
     ("an fpm path without unix", "[php]\nfpm = \"/run/php/fpm.sock\"\n"),
     ("a key of the embedded pool for another", "[php]\nfpm = \"127.0.0.1:9000\"\nworkers = 4\n"),
     ("more connections than workers", "[php]\nworkers = 4\nconnections = 8\n"),
+    ("a file to preload outside of the release", "[php]\npreload = \"../preload.php\"\n"),
+    ("two ways to preload", "[php]\npreload = \"a.php\"\nini = { \"opcache.preload\" = \"/b.php\" }\n"),
     ("an ini value that would start a new line", "[php]\nini = { a = \"1\\nuser = root\" }\n"),
     ("a redirect without a target", "[[site.redirect]]\nfrom = \"/a\"\n"),
     ("a redirect that carries nothing", "[[site.redirect]]\nfrom = \"/a\"\nto = \"/b/*\"\n"),

@@ -15,7 +15,7 @@ pub mod prove;
 mod prune;
 mod releases;
 mod rollback;
-mod running;
+pub mod running;
 mod seal;
 mod serve;
 mod status;

@@ -58,7 +58,9 @@ pub fn status(opened: &Opened) -> Result<Option<Status>, ControlError> {
     let socket = opened.app.serve_socket();
     match control::ask(&socket, &control::Command::Status, Duration::from_secs(5)) {
         Ok(control::Answer::Status(status)) => Ok(Some(status)),
-        Ok(control::Answer::Done(_) | control::Answer::Failed(_)) => Err(ControlError::Answer(socket)),
+        Ok(control::Answer::Done(_) | control::Answer::Failed(_) | control::Answer::Fresh(_)) => {
+            Err(ControlError::Answer(socket))
+        }
         Err(ControlError::NotRunning(_)) => Ok(None),
         Err(error) => Err(error),
     }
@@ -80,6 +82,9 @@ fn told(answer: control::Answer) -> Result<Answer, Failure> {
             Some((error, still)) => Failure::failed(error).still(still),
             None => Failure::failed(text),
         }),
+        control::Answer::Fresh(master) => {
+            Ok(Answer::new("", serde_json::to_value(master).unwrap_or(Value::Null)))
+        }
         control::Answer::Status(status) => {
             Ok(Answer::new("", serde_json::to_value(status).unwrap_or(Value::Null)))
         }

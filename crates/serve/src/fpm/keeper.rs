@@ -9,7 +9,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -24,6 +24,7 @@ use super::orders::Orders;
 use super::place::tidy;
 use super::pool::{Pool, poll_in};
 use super::sockets::Sockets;
+use super::twin::{self, Told, Twins};
 
 /// A pool that lived so long was healthy: its end starts the count of failures anew.
 const HEALTHY: Duration = Duration::from_secs(10);
@@ -68,6 +69,7 @@ struct Keeper {
     failures: u32,
     restarts: u32,
     orphans: Vec<Orphans>,
+    twins: Twins,
 }
 
 /// Workers whose master died: they finish what they do, then must go.
@@ -90,9 +92,16 @@ fn keep(orders: Orders) -> io::Result<ExitCode> {
 
     let sockets = Sockets::bind(&orders.place, orders.gid)?;
     let pool = Pool::start(&orders, &sockets)?;
-    let (failures, restarts) = (0, 0);
-    let mut keeper =
-        Keeper { orders, control, sockets: Some(sockets), pool, failures, restarts, orphans: Vec::new() };
+    let mut keeper = Keeper {
+        orders,
+        control,
+        sockets: Some(sockets),
+        pool,
+        failures: 0,
+        restarts: 0,
+        orphans: Vec::new(),
+        twins: Twins::none()?,
+    };
     let code = keeper.run();
     keeper.orders.place.remove()?;
     drop(lock);
@@ -106,10 +115,21 @@ impl Keeper {
         let mut reported = false;
         loop {
             let at_most = (!self.orphans.is_empty()).then_some(Duration::from_millis(50));
-            let woken = self.pool.wait(&self.control, at_most)?;
-            if woken.control && self.is_left() {
-                self.stop();
-                return Ok(ExitCode::SUCCESS);
+            let woken = self.pool.wait(&self.control, &self.twins.ended, at_most)?;
+            if woken.control {
+                match twin::told(&mut self.control) {
+                    Told::Left => {
+                        self.stop();
+                        return Ok(ExitCode::SUCCESS);
+                    }
+                    Told::Twin(preload) => {
+                        self.twins.answer(&self.orders, &self.control, preload.as_deref());
+                    }
+                    Told::Nothing => {}
+                }
+            }
+            if woken.twin {
+                self.twins.bury();
             }
             if let (true, Some(master)) = (woken.stderr, self.pool.master()) {
                 master.listen(&self.orders.app);
@@ -136,14 +156,6 @@ impl Keeper {
         }
         let late = || format!("did not answer within {} s", self.orders.start_within.as_secs_f32());
         Ok(self.pool.is_late().then(late))
-    }
-
-    /// Whether the last one who served is gone.
-    fn is_left(&mut self) -> bool {
-        match self.control.read(&mut [0; 64]) {
-            Ok(count) => count == 0,
-            Err(error) => error.kind() != io::ErrorKind::Interrupted,
-        }
     }
 
     /// The master answers: says so to who started us, later to the log.

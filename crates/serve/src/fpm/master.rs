@@ -38,6 +38,7 @@ impl Master {
     /// Starts php-fpm on these sockets.
     pub(crate) fn start(orders: &Orders, sockets: &Sockets) -> io::Result<Master> {
         let (stderr, theirs) = io::pipe()?;
+        sockets.lend(true)?;
         let child = Command::new("/proc/self/exe")
             .arg0("cutover")
             .args(["fpm-keeper", "exec"])
@@ -51,7 +52,9 @@ impl Master {
             .stdout(Stdio::null())
             .stderr(theirs)
             .process_group(0)
-            .spawn()?;
+            .spawn();
+        sockets.lend(false)?;
+        let child = child?;
         let pid = Pid::from_child(&child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
         Ok(Master { child, pid, pidfd, stderr: Some(stderr), line: Vec::new(), starting: Some(Vec::new()) })

@@ -28,6 +28,8 @@ pub struct FpmOptions {
     pub connecting_gid: Option<u32>,
     /// php.ini values, as if in php.ini: those of opcache and of other parts that start with the master too.
     pub ini: Vec<(String, String)>,
+    /// A file that is compiled, and run once, when the master starts (`opcache.preload`).
+    pub preload: Option<PathBuf>,
     /// php.ini values that scripts cannot change (`php_admin_value`).
     pub admin: Vec<(String, String)>,
     /// The environment of scripts; nothing else is in it, but for `PATH`.
@@ -56,6 +58,7 @@ impl FpmOptions {
             group: None,
             connecting_gid: None,
             ini: Vec::new(),
+            preload: None,
             admin: Vec::new(),
             env: Vec::new(),
             max_requests: 0,

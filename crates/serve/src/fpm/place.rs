@@ -129,7 +129,7 @@ pub(crate) fn is_plain(path: &Path) -> bool {
 pub(crate) struct Claimed {
     dir: PathBuf,
     /// flock of the directory itself: one starter at a time cleans up and counts.
-    _lock: File,
+    lock: File,
 }
 
 /// Makes the directory if it is not there, insists that it is ours alone, and waits for other starters.
@@ -164,7 +164,7 @@ pub(crate) fn claim(dir: &Path, gid: Option<u32>) -> Result<Claimed, FpmError> {
         // The last keeper tidied it away in between.
         return claim(dir, gid);
     }
-    Ok(Claimed { dir: dir.to_owned(), _lock: lock })
+    Ok(Claimed { dir: dir.to_owned(), lock })
 }
 
 /// Removes the directory if nothing is in it any more, where [`runtime_dir`] thought of it: an app's own stays.
@@ -178,6 +178,11 @@ pub(crate) fn tidy(dir: &Path) {
 }
 
 impl Claimed {
+    /// The claim itself, to be given to another process: the directory is claimed until every copy is closed.
+    pub(crate) fn into_lock(self) -> File {
+        self.lock
+    }
+
     /// Removes what crashed generations left, and names the next one. Numbers of the dead are not used again at
     /// once: a dying php-fpm removes its socket by path.
     pub(crate) fn next(&self) -> Result<Place, FpmError> {

@@ -1,7 +1,7 @@
 //! Pool: the states a kept php-fpm goes through, and waiting for the next one.
 
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -33,6 +33,8 @@ pub(crate) struct Woken {
     pub(crate) ended: bool,
     /// php-fpm answered.
     pub(crate) answered: bool,
+    /// The keeper of a twin ended.
+    pub(crate) twin: bool,
 }
 
 impl Pool {
@@ -97,7 +99,12 @@ impl Pool {
     }
 
     /// Waits for something to do, until it is time for something or `at_most` is over.
-    pub(crate) fn wait(&self, control: &UnixStream, at_most: Option<Duration>) -> io::Result<Woken> {
+    pub(crate) fn wait(
+        &self,
+        control: &UnixStream,
+        twins: &OwnedFd,
+        at_most: Option<Duration>,
+    ) -> io::Result<Woken> {
         let (master, asked, until) = match self {
             Pool::Starting { master, asked, until } => (Some(master), Some(asked.as_fd()), Some(*until)),
             Pool::Up { master, .. } => (Some(master), None, None),
@@ -106,9 +113,9 @@ impl Pool {
         let stderr = master.and_then(|master| master.stderr.as_ref()).map(AsFd::as_fd);
         let pidfd = master.map(|master| master.pidfd.as_fd());
         let until = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let [control, stderr, ended, answered] =
-            poll_in([Some(control.as_fd()), stderr, pidfd, asked], until.into_iter().chain(at_most).min())?;
-        Ok(Woken { control, stderr, ended, answered })
+        let fds = [Some(control.as_fd()), stderr, pidfd, asked, Some(twins.as_fd())];
+        let [control, stderr, ended, answered, twin] = poll_in(fds, until.into_iter().chain(at_most).min())?;
+        Ok(Woken { control, stderr, ended, answered, twin })
     }
 }
 

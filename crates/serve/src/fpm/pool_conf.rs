@@ -4,6 +4,10 @@
 //! with the master (opcache's memory, preload, extensions). Environment values are referred to, not written:
 //! nothing needs quoting, and secrets stay out of files.
 
+use std::path::Path;
+
+use nix::unistd::{Uid, User};
+
 use super::account::Account;
 use super::options::FpmOptions;
 use super::place::{Place, is_plain};
@@ -41,10 +45,41 @@ pub(crate) fn write(options: &FpmOptions, account: &Account, place: &Place) -> R
         line(&mut conf, &format!("php_admin_value[{}]", key(name)?), &quoted(name, value)?);
     }
     let mut ini = String::from("; Written by cutover from php.ini of cutover.toml; changes here are lost.\n");
+    // Without preloading it means nothing; with it, a master that root starts insists on it.
+    if let Some(user) = preloader(account)
+        && !options.ini.iter().any(|(name, _)| name == "opcache.preload_user")
+    {
+        line(&mut ini, "opcache.preload_user", &quoted("php.user", &user)?);
+    }
     for (name, value) in &options.ini {
         line(&mut ini, key(name)?, &quoted(name, value)?);
     }
     Ok(Written { conf, ini, environment })
+}
+
+/// The line of php.ini that has `file` compiled and kept when the master starts.
+///
+/// The path may come from who has fewer rights than who reads the line: nothing that could end it is taken.
+pub(crate) fn preload(file: &Path) -> Result<String, String> {
+    let refused = || format!("php.preload: PHP cannot be told the path {:?}", file.display().to_string());
+    let text = file.to_str().filter(|_| file.is_absolute()).ok_or_else(refused)?;
+    match text.chars().any(|c| c.is_control() || matches!(c, '\'' | '"' | '\\')) {
+        true => Err(refused()),
+        false => Ok(format!("opcache.preload = '{text}'\n")),
+    }
+}
+
+/// The configuration of one generation as that of another, at `place`.
+pub(crate) fn moved(conf: &str, place: &Place) -> String {
+    let mut moved = String::with_capacity(conf.len() + 16);
+    for text in conf.lines() {
+        match text.split_once(" = ").map(|(key, _)| key) {
+            Some(key @ "listen") => line(&mut moved, key, &place.socket().to_string_lossy()),
+            Some(key @ "pm.status_listen") => line(&mut moved, key, &place.status().to_string_lossy()),
+            Some(_) | None => moved.extend([text, "\n"]),
+        }
+    }
+    moved
 }
 
 fn global(options: &FpmOptions) -> String {
@@ -96,6 +131,19 @@ fn pool(conf: &mut String, options: &FpmOptions, account: &Account, place: &Plac
     Ok(())
 }
 
+/// Who compiles what is preloaded: by name, for PHP takes no number.
+fn preloader(account: &Account) -> Option<String> {
+    match account {
+        Account::Own => None,
+        Account::Root { .. } => Some("root".to_owned()),
+        Account::Other { user, .. } => match user.parse().map(Uid::from_raw) {
+            Err(_name) => Some(user.clone()),
+            // A number without a name: it can run PHP, but preload nothing.
+            Ok(uid) => User::from_uid(uid).ok().flatten().map(|user| user.name),
+        },
+    }
+}
+
 fn line(out: &mut String, key: &str, value: &str) {
     out.extend([key, " = ", value, "\n"]);
 }
@@ -137,7 +185,6 @@ fn whole_seconds(span: std::time::Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
     use std::time::Duration;
 
     fn options() -> FpmOptions {

@@ -47,6 +47,14 @@ impl Sockets {
             .all(|socket| identity(&socket.path).ok() == Some(socket.identity))
     }
 
+    /// Has them inherited by what is started now, or by nothing. php-fpm inherits them, and nobody else: held open by
+    /// another they would take requests that nobody answers.
+    pub(crate) fn lend(&self, lent: bool) -> io::Result<()> {
+        let flags = if lent { FdFlags::empty() } else { FdFlags::CLOEXEC };
+        [&self.requests, &self.status].iter().try_for_each(|socket| fcntl_setfd(&socket.listener, flags))?;
+        Ok(())
+    }
+
     /// The value of `FPM_SOCKETS`.
     pub(crate) fn inherited(&self) -> String {
         let of = |socket: &Socket| format!("{}={}", socket.path.display(), socket.listener.as_raw_fd());
@@ -68,8 +76,6 @@ impl Socket {
         if let Some(gid) = gid {
             chown(&path, None, Some(gid))?;
         }
-        // php-fpm inherits it.
-        fcntl_setfd(&listener, FdFlags::empty())?;
         let identity = identity(&path)?;
         Ok(Socket { path, listener, identity })
     }

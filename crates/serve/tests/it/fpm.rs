@@ -371,3 +371,83 @@ fn who_is_not_root_reaches_the_sockets_by_group_only() {
     assert_eq!(seen(pool.status_socket()), (0o660, gid));
     assert_eq!(seen(&shop.run().join("fpm-1.conf")).0, 0o600);
 }
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_twin_is_like_the_first_and_outlives_it() {
+    let shop = Shop::new();
+    shop.script(
+        "told.php",
+        "<?php echo ini_get('opcache.memory_consumption'), getenv('MODE'), posix_getuid();",
+    );
+    let options = FpmOptions {
+        ini: vec![("opcache.memory_consumption".into(), "9".into())],
+        env: vec![("MODE".into(), "it's $x".into())],
+        ..shop.options()
+    };
+    let first = Embedded::start(&options).unwrap();
+    let twin = first.twin(None, SOON).unwrap();
+    let of_twin = twin.twin(None, SOON).unwrap();
+    let told = shop.body(first.socket(), "told.php");
+    assert!(told.starts_with("9it's $x"), "{told}");
+    for other in [&twin, &of_twin] {
+        assert_eq!(shop.body(other.socket(), "told.php"), told);
+        assert_ne!(other.pid(), first.pid());
+    }
+    let socket = first.socket().to_owned();
+    first.stop(Duration::from_secs(5)).unwrap();
+    assert!(!socket.exists() && lives(twin.pid().unwrap()));
+    // The kernel lists a socket for as long as anybody holds it.
+    let held = fs::read_to_string("/proc/net/unix").unwrap();
+    assert!(!held.contains(socket.to_str().unwrap()), "a twin holds the sockets of the first");
+    let keeper = keeper_of(&of_twin);
+    of_twin.stop(Duration::from_secs(5)).unwrap();
+    eventually("its keeper is waited for", Duration::from_secs(5), || {
+        !Path::new(&format!("/proc/{keeper}")).exists()
+    });
+    assert_eq!(shop.body(twin.socket(), "told.php"), told);
+    twin.stop(Duration::from_secs(5)).unwrap();
+    assert_eq!(shop.left(), Vec::<String>::new());
+}
+
+#[test]
+fn a_twin_has_compiled_and_kept_what_is_to_be_preloaded() {
+    let shop = Shop::new();
+    shop.script("preload.php", "<?php function kept() { return 'kept'; }");
+    shop.script("asks.php", "<?php echo function_exists('kept') ? kept() : 'not kept';");
+    let first = shop.start();
+    let twin = first.twin(Some(&shop.dir.path().join("preload.php")), SOON).unwrap();
+    assert_eq!(shop.body(twin.socket(), "asks.php"), "kept");
+    assert_eq!(shop.body(first.socket(), "asks.php"), "not kept");
+    // The twin of one that preloads has what it is told, not what that had.
+    assert_eq!(shop.body(twin.twin(None, SOON).unwrap().socket(), "asks.php"), "not kept");
+    let options = FpmOptions { preload: Some(shop.dir.path().join("preload.php")), ..shop.options() };
+    assert_eq!(shop.body(Embedded::start(&options).unwrap().socket(), "asks.php"), "kept");
+}
+
+#[test]
+fn a_twin_that_does_not_start_says_why_and_the_first_goes_on() {
+    let shop = Shop::new();
+    shop.script("broken.php", "<?php function ( {");
+    shop.script("throws.php", "<?php throw new Exception('not today');");
+    let first = shop.start();
+    let preload = |name: &str| {
+        let error = first.twin(Some(&shop.dir.path().join(name)), SOON).unwrap_err();
+        error.to_string() + &std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()
+    };
+    for (name, why) in [
+        ("broken.php", "syntax error"),
+        ("throws.php", "not today"),
+        ("missing.php", "missing.php"),
+        ("x'\nextension=/tmp/x.so\n;", "cannot be told the path"),
+        ("a\nextension=x", "cannot be told the path"),
+    ] {
+        let said = preload(name);
+        assert!(said.contains(why), "{name}: {said}");
+    }
+    assert!(shop.body(first.socket(), "hello.php").starts_with("hello from "));
+    let left: Vec<_> = shop.left().into_iter().filter(|name| !name.starts_with("fpm-1.")).collect();
+    assert_eq!(left, Vec::<String>::new());
+    drop(first.twin(None, SOON).unwrap());
+}

@@ -7,6 +7,7 @@ mod cgi;
 pub mod client;
 mod embedded;
 mod hand_over;
+mod masters;
 mod operations;
 mod php;
 mod php_faults;

@@ -26,10 +26,15 @@ fn ids() -> Vec<String> {
 }
 
 fn probed(sealed: bool) -> Server {
-    let app = App::new(
+    probed_with(sealed, "")
+}
+
+/// With more keys of `[php]`.
+fn probed_with(sealed: bool, php: &str) -> Server {
+    let app = App::new(&format!(
         "[serve]\nlisten = [\"127.0.0.1:0\"]\n[php]\nfpm = \"embedded\"\nfront = \"index.php\"\nworkers = 8\n\
-         [php.ini]\n\"opcache.file_update_protection\" = \"0\"\n",
-    );
+         {php}[php.ini]\n\"opcache.file_update_protection\" = \"0\"\n"
+    ));
     app.write_config(&app.config().replace("docroot = \"public\"", "docroot = \"\""));
     // php-fpm's workers are not root.
     fs::set_permissions(app.root(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -161,4 +166,33 @@ fn static_files_and_indexes_flipped_by_another_tool() {
 fn cgi_programs_flipped_by_another_tool() {
     let server = probed_as(Kind::Cgi, "[serve.cgi]\n");
     holds_as(Kind::Cgi, &server, Flipper::link(server.app.root().join("current")), 6_000, 600);
+}
+
+/// A master of its own for each flip, started under load; the one before ends when its last request is done.
+#[test]
+fn releases_that_each_get_a_php_fpm_of_their_own() {
+    let server = probed_with(true, "linger = \"0s\"\n");
+    let link = server.app.root().join("current");
+    let socket = server.app.root().join(".cutover/run/serve.sock");
+    let flip = move |release: &str| {
+        // The prober flips between two; each time a fresh one is wanted, so what waits for nothing goes first.
+        let fresh = serve::control::Command::Fresh { site: "shop".into(), release: release.into() };
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            match serve::control::ask(&socket, &fresh, Duration::from_secs(60)) {
+                Ok(serve::control::Answer::Fresh(_)) => break,
+                // The old ones still work.
+                Ok(serve::control::Answer::Failed(_)) if std::time::Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                other => return Err(format!("{other:?}")),
+            }
+        }
+        let temp = link.with_extension("new");
+        std::os::unix::fs::symlink(format!("releases/{release}"), &temp).map_err(|why| why.to_string())?;
+        fs::rename(&temp, &link).map_err(|why| why.to_string())
+    };
+    holds(&server, Flipper::call(flip), 6_000, 30);
+    let flipped = server.log().matches("runs in php-fpm process").count();
+    assert!(flipped >= 20, "{flipped} masters\n{}", server.log());
 }
