@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use deploy::engine::{Deploy, EngineError};
 use deploy::event::Event;
 use deploy::freeze::{self, Freeze};
-use deploy::journal::JournalError;
+use deploy::journal::{Ending, JournalError};
 use deploy::notify;
 use deploy::recover::{self, RecoverError};
 use deploy::running::StillRuns;
@@ -16,8 +16,9 @@ use release::lock::{DeployLock, LockError};
 
 use crate::answer::Failure;
 use crate::args::Lock;
+use crate::command::running;
 use crate::opened::Opened;
-use crate::pools::{pools, workers};
+use crate::pools::{fresh_pool, masters, pools, workers};
 use crate::when;
 use crate::who::who;
 
@@ -69,8 +70,11 @@ pub fn take_watched(
     })?;
     let who = who();
     let deploy = deploying(opened, &lock, &who, watch);
-    recover::recover(&deploy).map_err(|error| unrecovered(opened, &error))?;
+    let recovered = recover::recover(&deploy).map_err(|error| unrecovered(opened, &error))?;
     drop(deploy);
+    if let Some(outcome) = recovered.filter(|outcome| outcome.ending == Ending::Undone) {
+        running::discard(opened, outcome.release.as_ref().map(|id| id.as_str()));
+    }
     Ok(lock)
 }
 
@@ -81,13 +85,15 @@ pub fn deploying<'a>(
     who: &'a str,
     watch: &'a mut dyn FnMut(&Event),
 ) -> Deploy<'a> {
+    let masters = masters(opened);
     Deploy {
         lock,
         config: &opened.config,
         who,
-        pools: pools(opened),
-        workers: workers(opened),
-        fresh_pool: None,
+        pools: pools(opened, &masters),
+        workers: workers(opened, &masters),
+        fresh_pool: fresh_pool(opened, &masters),
+        close_idle: Some(Box::new(|| running::close_idle(opened))),
         fresh: OnceCell::new(),
         stop: Arc::new(AtomicBool::new(false)),
         watch: RefCell::new(watch),

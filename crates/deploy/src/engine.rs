@@ -42,6 +42,8 @@ pub struct Deploy<'a> {
     pub fresh_pool: Option<FreshPool<'a>>,
     /// The pool that was started for the release of this deploy, if one was.
     pub fresh: OnceCell<Address>,
+    /// Has the server close its idle connections to the pools, which look like workers at work; `None`: there is none.
+    pub close_idle: Option<Box<dyn Fn() + 'a>>,
     /// Set when the deploy is to stop: before the flip it then fails, after it it goes on.
     pub stop: Arc<AtomicBool>,
     /// Told of each event.
@@ -52,13 +54,16 @@ pub struct Deploy<'a> {
     pub lead: Option<&'a Lead<'a>>,
 }
 
+/// Starts a master for the release in a directory.
+pub type Start<'a> = Box<dyn Fn(&Path) -> Result<Address, String> + 'a>;
+
 /// How a second master of the embedded pool is started, with an empty opcache.
 pub struct FreshPool<'a> {
     /// Each release wants one of its own: it preloads code.
     pub always: bool,
     /// Starts one for the release in this directory, and gives its address once it answers. An error says what is
     /// wrong; the old master then goes on alone.
-    pub start: &'a dyn Fn(&Path) -> Result<Address, String>,
+    pub start: Start<'a>,
 }
 
 /// How a deploy went.

@@ -76,6 +76,7 @@ pub fn warm(subject: &Subject<'_, '_>, progress: &mut dyn FnMut(usize, usize)) -
             .warnings
             .push("no pool runs: the release is neither compiled nor asked before the flip".into());
     }
+    start_fresh_if_always(subject)?;
     let mut pools: Vec<Address> = deploy.asked().to_vec();
     if let Some(php) = host.php.as_ref().filter(|_| host.warm.compile && !pools.is_empty()) {
         pools = compile(subject, php, &mut warmed, progress)?;
@@ -109,7 +110,6 @@ fn compile(
     if files.is_empty() {
         return Ok(deploy.asked().to_vec());
     }
-    start_fresh_if_always(subject)?;
     let caches: Result<Vec<Cache>, OpcacheError> =
         deploy.asked().iter().map(|pool| Cache::of(app, &php.path_map, pool)).collect();
     let caches = masters::distinct(app, caches?)?;

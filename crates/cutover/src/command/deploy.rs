@@ -12,6 +12,7 @@ use deploy::plan::{Aim, Plan};
 use deploy::receipt::Step;
 use serde_json::{Value, json};
 
+use super::running;
 use crate::answer::{Answer, Failure};
 use crate::args::Lock;
 use crate::opened::Opened;
@@ -65,7 +66,11 @@ pub fn go(opened: &Opened, deploy: &Deploy<'_>, aim: Aim) -> Result<Outcome, Fai
     for text in notify::begins(deploy, &journal) {
         deploy.tell(Event::Warning { step: Step::Build, text });
     }
-    engine::run(deploy, journal).map_err(|error| stuck(opened, &error))
+    let outcome = engine::run(deploy, journal).map_err(|error| stuck(opened, &error))?;
+    if outcome.ending == Ending::Undone && deploy.fresh.get().is_some() {
+        running::discard(opened, outcome.release.as_ref().map(|id| id.as_str()));
+    }
+    Ok(outcome)
 }
 
 /// Says what is live now; in failures, what is still true and what to do.

@@ -12,6 +12,7 @@ use crate::answer::{Answer, Exit, Failure};
 use crate::args::Lock;
 use crate::history::{catch_up, note_flip};
 use crate::opened::Opened;
+use crate::pools::{fresh_pool, masters};
 use crate::when;
 use crate::who::who;
 use crate::working::{not_frozen, take};
@@ -21,6 +22,11 @@ pub fn run(opened: &Opened, id: &ReleaseId, force: bool, lock: Lock) -> Result<A
     let lock = take(opened, lock, "flip")?;
     let events = catch_up(&lock).map_err(|error| history_unusable(opened, &error))?;
     let target = target(opened, id, force)?;
+    let masters = masters(opened);
+    if let Some(fresh) = fresh_pool(opened, &masters).filter(|fresh| fresh.always) {
+        // Without one the server starts it at the flip, and requests wait for that.
+        drop((fresh.start)(&opened.app.release(id)));
+    }
     let flipped = do_flip(opened, &events, target)?;
     Ok(told(&flipped, force))
 }

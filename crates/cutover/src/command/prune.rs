@@ -6,12 +6,13 @@ use release::list::Listed;
 use serde_json::{Value, json};
 
 use super::flip::history_unusable;
+use super::running;
 use crate::answer::{Answer, Failure};
 use crate::args::Lock;
 use crate::busy::busy;
 use crate::history::catch_up;
 use crate::opened::Opened;
-use crate::pools::{pools, workers};
+use crate::pools::{masters, pools, workers};
 use crate::when;
 use crate::working::take;
 
@@ -25,10 +26,13 @@ pub fn run(opened: &Opened, keep: Option<u32>, dry_run: bool, lock: Lock) -> Res
         Pruned::default()
     } else {
         let _busy = busy("deleting");
+        let masters = masters(opened);
+        running::close_idle(opened);
         let mut pruned =
-            keep::prune(&lock, rule, &workers(opened)).map_err(|error| unsure(opened, &error))?;
+            keep::prune(&lock, rule, &workers(opened, &masters)).map_err(|error| unsure(opened, &error))?;
         if let Some(php) = opened.config.host.php.as_ref().filter(|_| !pruned.gone.is_empty()) {
-            pruned.problems.extend(collect::everywhere(&opened.app, &php.path_map, &pools(opened)));
+            let pools = pools(opened, &masters);
+            pruned.problems.extend(collect::everywhere(&opened.app, &php.path_map, &pools));
         }
         pruned
     };

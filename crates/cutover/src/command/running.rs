@@ -53,6 +53,33 @@ pub fn renew(opened: &Opened) -> Result<(), ControlError> {
     }
 }
 
+/// Has the server start a fresh php-fpm for a release that is to go live; gives where it is.
+pub fn fresh(opened: &Opened, release: &str) -> Result<PathBuf, String> {
+    let site = opened.config.host.app.name.clone();
+    match ask(opened, &control::Command::Fresh { site, release: release.to_owned() }) {
+        Ok(control::Answer::Fresh(master)) => Ok(master.socket),
+        Ok(control::Answer::Failed(why)) => Err(why),
+        Ok(control::Answer::Done(_) | control::Answer::Status(_)) => {
+            Err(with_reasons(&ControlError::Answer(opened.app.serve_socket())))
+        }
+        Err(error) => Err(with_reasons(&error)),
+    }
+}
+
+/// Tells the server that the release does not go live after all. That none runs is fine.
+pub fn discard(opened: &Opened, release: Option<&str>) {
+    let site = opened.config.host.app.name.clone();
+    // What is not told now the server finds out with the next deploy.
+    drop(ask(opened, &control::Command::Discard { site, release: release.map(str::to_owned) }));
+}
+
+/// Has the server close its idle connections to PHP, so that the workers behind them count as idle.
+pub fn close_idle(opened: &Opened) {
+    let site = opened.config.host.app.name.clone();
+    // Without a server there are none.
+    drop(ask(opened, &control::Command::CloseIdle { site }));
+}
+
 /// What the server says of itself; `None`: none is running.
 pub fn status(opened: &Opened) -> Result<Option<Status>, ControlError> {
     let socket = opened.app.serve_socket();

@@ -28,6 +28,9 @@ pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError>
     if deploy.stop.load(Ordering::SeqCst) {
         return Err(StepError::Stopped);
     }
+    if journal.plan().is_rollback() {
+        start_preloading(deploy, id)?;
+    }
     let events = note::catch_up(deploy.lock, deploy.who).map_err(StepError::History)?;
     let (forced, leaves_bad) = match journal.plan().aim {
         Aim::Deploy { .. } => (false, false),
@@ -46,6 +49,22 @@ pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError>
     let flipped = put(deploy, journal, Step::Flip, target, &events)?;
     let took_us = u64::try_from(flipped.took.as_micros()).unwrap_or(u64::MAX);
     Ok(Receipt::Flipped { from: flipped.from.filter(|from| from != id), took_us })
+}
+
+/// Where each release preloads code, what is gone back to gets its php-fpm before the flip. In haste: without one the
+/// server starts it at the flip, and requests wait for that.
+fn start_preloading(deploy: &Deploy<'_>, id: &ReleaseId) -> Result<(), StepError> {
+    let wanted = deploy.fresh_pool.as_ref().filter(|fresh| fresh.always && deploy.fresh.get().is_none());
+    if let Some(fresh) = wanted {
+        match (fresh.start)(&dir_of(deploy.app(), id)?) {
+            Ok(pool) => drop(deploy.fresh.set(pool)),
+            Err(why) => {
+                let text = format!("no php-fpm was started for {id} before the flip: {why}");
+                deploy.tell(crate::event::Event::Warning { step: Step::Flip, text });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Flips and notes it.

@@ -19,6 +19,9 @@ pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError>
     problems.extend(hook(Moment::BeforePrune));
     let keys = &deploy.config.host.app;
     let rule = keep::Rule { keep: keys.keep, keep_for: keys.keep_for };
+    if let Some(close_idle) = &deploy.close_idle {
+        close_idle();
+    }
     let gone = match keep::prune(deploy.lock, rule, &deploy.workers) {
         Ok(Pruned { gone, problems: found, .. }) => {
             problems.extend(found);

@@ -281,7 +281,7 @@ fn where_there_is_no_room_a_fresh_pool_gets_the_release() {
     let shop = shop(&format!("{}[warm]\nrequests = ['/']\n", old.keys()));
     grow(&shop, 60);
     let start = |_: &std::path::Path| Ok(new.address());
-    let fresh = || Some(FreshPool { always: false, start: &start });
+    let fresh = || Some(FreshPool { always: false, start: Box::new(start) });
     let warm = |told: Told| {
         assert_eq!(told.warnings(), "");
         let id = goes_live(&told);
@@ -293,7 +293,7 @@ fn where_there_is_no_room_a_fresh_pool_gets_the_release() {
     assert_eq!(warm(shop.run_with(DEPLOY, fresh())), (0, 62));
     // Where none can be had the release has to do with the old one.
     let none = |_: &std::path::Path| Err("fork: no memory".to_owned());
-    let told = shop.run_with(DEPLOY, Some(FreshPool { always: false, start: &none }));
+    let told = shop.run_with(DEPLOY, Some(FreshPool { always: false, start: Box::new(none) }));
     goes_live(&told);
     assert!(
         told.warnings().contains("no second PHP-FPM was started: fork: no memory"),
@@ -302,7 +302,7 @@ fn where_there_is_no_room_a_fresh_pool_gets_the_release() {
     );
     // Where each release needs one, the deploy fails before the flip.
     let live = shop.live();
-    let told = shop.run_with(DEPLOY, Some(FreshPool { always: true, start: &none }));
+    let told = shop.run_with(DEPLOY, Some(FreshPool { always: true, start: Box::new(none) }));
     assert_eq!((told.outcome.ending, shop.live()), (Ending::Undone, live));
 }
 

@@ -221,6 +221,7 @@ fn work(
         pools,
         workers: Vec::new(),
         fresh_pool,
+        close_idle: None,
         fresh: OnceCell::new(),
         stop: Arc::new(AtomicBool::new(false)),
         watch: RefCell::new(watch),

@@ -1,6 +1,7 @@
 //! A second php-fpm master for a release to come: who runs where, before the flip, at it and long after.
 
 use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,14 @@ const PHP: &str = "[php]\nfpm = \"embedded\"\nworkers = 3\nlinger = \"0s\"\n";
 
 const SCRIPTS: [(&str, &str); 4] = [
     ("public/master.php", "<?php echo posix_getppid();"),
-    ("public/slow.php", "<?php usleep(1500000); echo posix_getppid();"),
+    (
+        "public/waits.php",
+        "<?php while (!file_exists('../../../go')) { usleep(10000); clearstatcache(); } echo posix_getppid();",
+    ),
     (
         "public/behind.php",
-        "<?php echo posix_getppid(); fastcgi_finish_request(); for ($i = 0; $i < 15; $i++) usleep(100000); \
+        "<?php echo posix_getppid(); fastcgi_finish_request(); \
+         while (!file_exists('../../../go')) { usleep(10000); clearstatcache(); } \
          file_put_contents(sys_get_temp_dir() . '/' . $_GET['to'], __DIR__ . ' ' . posix_getppid());",
     ),
     ("public/kept.php", "<?php echo function_exists('kept') ? kept() : 'nothing kept';"),
@@ -69,6 +74,20 @@ fn master(server: &Server) -> u32 {
     text(server, "/master.php").parse().unwrap()
 }
 
+/// A request that is answered only after [`go`]; a worker is at it.
+fn waiting(server: &Server) -> TcpStream {
+    let busy = || masters(server)[0].busy;
+    let before = busy();
+    let mut stream = connect(server.port());
+    write!(stream, "GET /waits.php HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    eventually("a worker has it", || busy() > before);
+    stream
+}
+
+fn go(server: &Server) {
+    std::fs::write(server.app.root().join("go"), "").unwrap();
+}
+
 fn lives(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
@@ -91,15 +110,14 @@ fn a_flip_goes_to_the_fresh_master_and_what_the_old_one_works_on_is_finished() {
     assert_eq!(fresh(&server, "r2").pid, Some(new), "asked for twice, it is the same one");
     assert_eq!(master(&server), old, "before the flip nothing changes");
 
-    let mut slow = connect(server.port());
-    write!(slow, "GET /slow.php HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let mut slow = waiting(&server);
     let note = format!("cutover-behind-{new}");
     assert_eq!(text(&server, &format!("/behind.php?to={note}")), old.to_string());
-    std::thread::sleep(Duration::from_millis(100));
     server.app.link("releases/r2");
     assert_eq!(master(&server), new);
     let roles: Vec<String> = masters(&server).into_iter().map(|master| master.role).collect();
     assert_eq!(roles, ["current", "leaving"]);
+    go(&server);
     let reply = read_reply(&mut slow).unwrap();
     assert_eq!((reply.status, reply.text(), reply.release()), (200, old.to_string(), "r1"));
     // What runs behind a finished response is work too.
@@ -142,10 +160,7 @@ fn there_are_never_more_than_three_and_none_is_left_over() {
     let mut old = vec![master(&server)];
     let mut slow = Vec::new();
     for release in ["r2", "r3"] {
-        let mut stream = connect(server.port());
-        write!(stream, "GET /slow.php HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        slow.push(stream);
-        std::thread::sleep(Duration::from_millis(100));
+        slow.push(waiting(&server));
         let unused = fresh(&server, "r1").pid.unwrap();
         old.push(fresh(&server, release).pid.unwrap());
         eventually("the unused one ends", || !lives(unused));
@@ -154,27 +169,23 @@ fn there_are_never_more_than_three_and_none_is_left_over() {
     }
     let why = refused(&server, "r1");
     assert!(why.contains("3 php-fpm masters") && why.contains(&format!("process {}", old[0])), "{why}");
+    go(&server);
     for (stream, pid) in slow.iter_mut().zip(&old) {
         assert_eq!(read_reply(stream).unwrap().text(), pid.to_string());
     }
+    eventually("the old ones end", || !lives(old[0]) && !lives(old[1]));
     let unused = fresh(&server, "r1").pid.unwrap();
     let told = ask(&server, &Command::Discard { site: "shop".into(), release: Some("r1".into()) });
     assert!(matches!(told, Answer::Done(_)));
-    for pid in [unused, old[0], old[1]] {
-        eventually("it ends", || !lives(pid));
-    }
+    eventually("it ends", || !lives(unused));
     assert_eq!(master(&server), old[2]);
 }
 
 #[test]
 fn a_request_that_never_ends_holds_an_old_master_for_as_long_as_is_allowed() {
-    let mut server = app(&format!("{PHP}drain = \"1s\"\n"))
-        .release("r1", &[("public/ever.php", "<?php set_time_limit(0); while (true) { usleep(100000); }")])
-        .serve();
+    let mut server = app(&format!("{PHP}drain = \"1s\"\n")).serve();
     let old = master(&server);
-    let mut ever = connect(server.port());
-    write!(ever, "GET /ever.php HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    std::thread::sleep(Duration::from_millis(200));
+    let _ever = waiting(&server);
     fresh(&server, "r2");
     server.app.link("releases/r2");
     assert_ne!(master(&server), old);

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests flip and break links as other tools do")]
 
 mod broken_links;
+mod cache_room;
 mod cgi;
 pub mod client;
 mod embedded;
