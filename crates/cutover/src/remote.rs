@@ -169,6 +169,7 @@ pub fn words(command: &Command) -> Option<Vec<String>> {
         | Command::Upgrade { .. }
         | Command::Prove(_)
         | Command::Host
+        | Command::Nginx(_)
         | Command::Completions { .. } => return None,
     }
     Some(words)
