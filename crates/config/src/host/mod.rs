@@ -17,7 +17,7 @@ pub use hooks::{HookCommand, Hooks, Moment};
 pub use notify::{Notice, NoticeFormat, Notify, Secret};
 pub use php::{Fpm, Php};
 pub use serve::{AccessLog, Cgi, ErrorLog, Forward, Level, Limits, Log, LogFormat, Serve, TlsPair};
-pub use warm::Warm;
+pub use warm::{LoggedRequests, Warm};
 
 use crate::complaint::ConfigError;
 use crate::read::Section;
@@ -76,7 +76,7 @@ impl Host {
             php: top.maybe_section("php")?.map(|section| Php::read(&section)).transpose()?,
             serve: Serve::read(&top.section("serve")?, base)?,
             health: top.maybe_section("health")?.map(|section| Health::read(&section)).transpose()?,
-            warm: Warm::read(&top.section("warm")?)?,
+            warm: Warm::read(&top.section("warm")?, base)?,
             notify: top
                 .each("notify")?
                 .iter()

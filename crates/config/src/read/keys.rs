@@ -114,7 +114,7 @@ pub const TABLES: &[Table] = &[
     many("serve.forward", &["path", "to"]),
     one("serve.cgi", &["path", "dir", "timeout", "env", "processes"], &[]),
     one("health", &["path", "expect", "timeout", "attempts", "url"], &[]),
-    one("warm", &["compile", "exclude", "requests"], &[]),
+    one("warm", &["compile", "exclude", "requests", "log", "log_requests"], &[]),
     one(
         "hooks",
         &[

@@ -45,6 +45,37 @@ fn a_release_is_compiled_and_asked_by_its_own_paths_before_the_flip() {
 }
 
 #[test]
+fn the_pages_that_visitors_want_most_are_asked_before_the_flip() {
+    let fpm = Fpm::start();
+    let shop = shop(&fpm, "[warm]\nlog = 'access.log'\nlog_requests = 2\n");
+    let line = |target: &str| format!("192.0.2.1 - - [x] \"GET {target} HTTP/1.1\" 200 9 \"-\" \"curl\"\n");
+    let asked = "<?php file_put_contents(__DIR__ . '/../../../asked', $_SERVER['REQUEST_URI'] . \"\\n\", FILE_APPEND);";
+    shop.source("public/index.php", asked);
+    let often = ["/list?page=2", "/list?page=2", "/list?page=2", "/", "/", "/about", "/about", "/index.html"];
+    let log: String = often
+        .iter()
+        .chain(&["/index.html", "/index.html", "/index.html"])
+        .map(|target| line(target))
+        .collect();
+    std::fs::write(shop.path("app/access.log"), log).unwrap();
+    let told = shop.deploy();
+    assert_eq!((warmed(&told).1, told.warnings().as_str()), (2, ""));
+    // What needs no PHP is not asked.
+    assert_eq!(std::fs::read_to_string(shop.path("app/asked")).unwrap(), "/list?page=2\n/\n");
+    // A page that fails, or a log that cannot be read, is no reason not to deploy.
+    shop.source("public/index.php", "<?php throw new Exception('no database');");
+    let told = shop.deploy();
+    assert!(
+        told.warnings().contains("2 of the pages that visitors want most: /list?page=2"),
+        "{told:?}",
+        told = told.outcome
+    );
+    std::fs::remove_file(shop.path("app/access.log")).unwrap();
+    let told = shop.deploy();
+    assert!(told.warnings().contains("no pages were asked for by"), "{}", told.warnings());
+}
+
+#[test]
 fn a_file_that_does_not_parse_fails_the_deploy_with_its_place_and_the_old_release_stays_live() {
     let fpm = Fpm::start();
     let shop = shop(&fpm, "");
