@@ -189,6 +189,17 @@ pub enum Command {
         #[command(flatten)]
         lock: Lock,
     },
+    /// Compile a release's PHP files into opcache, and ask it for its pages; by default what is live
+    #[command(
+        after_help = "Examples:\n  cutover warm            after PHP-FPM was restarted\n  cutover warm r40        before a rollback to it, or before another tool flips to it\n\nWhat visitors use most comes first. `cutover deploy` does this before each flip."
+    )]
+    Warm {
+        /// The release; it must be sealed
+        #[arg(value_parser = ReleaseId::parse)]
+        release: Option<ReleaseId>,
+        #[command(flatten)]
+        lock: Lock,
+    },
     /// Serve one app or several, each request from exactly one release
     #[command(
         after_help = "Examples:\n  cutover serve /srv/shop\n  cutover serve /etc/cutover/*.toml\n  cutover serve --check /etc/cutover/*.toml"

@@ -156,6 +156,11 @@ pub fn words(command: &Command) -> Option<Vec<String>> {
             words.extend(keep.iter().map(|keep| format!("--keep={keep}")));
             words.extend(lock.words());
         }
+        Command::Warm { release, lock } => {
+            flag(true, "warm");
+            words.extend(release.iter().map(ToString::to_string));
+            words.extend(lock.words());
+        }
         Command::Maintenance { state } => {
             let state = if *state == crate::args::OnOff::On { "on" } else { "off" };
             words.extend(["maintenance".into(), state.into()]);

@@ -8,6 +8,7 @@ mod verify;
 mod warm;
 
 pub use build::{tree, wanted};
+pub use warm::warmed;
 
 use std::fs::File;
 use std::io::Write;

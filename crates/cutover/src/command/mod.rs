@@ -19,6 +19,7 @@ pub mod running;
 mod seal;
 mod serve;
 mod status;
+mod warm;
 
 use ::deploy::host::lead::Lead;
 
@@ -77,6 +78,7 @@ pub fn here(
         Command::Maintenance { state } => running::maintenance(&opened()?, state == OnOff::On),
         Command::Nginx(flags) => nginx::run(&opened()?, &flags),
         Command::Prove(flags) => prove::run(&flags, globals.json),
+        Command::Warm { release, lock } => warm::run(&opened()?, release, lock),
         Command::Host => host::run(),
         Command::Completions { shell } => completions::run(shell),
     }

@@ -1,5 +1,7 @@
 //! status: what is live, since when, and whether all is well.
 
+mod opcache;
+
 use std::time::Duration;
 
 use deploy::freeze;
@@ -58,6 +60,8 @@ pub fn run(opened: &Opened) -> Result<Answer, Failure> {
     lines.extend(in_hand.iter().cloned());
     let server = running::status(opened);
     lines.extend(told(&server, name, live.id.as_ref()));
+    let caches = opcache::caches(opened, &live, back.as_ref());
+    lines.extend(caches.iter().flat_map(|cache| cache.lines.iter().cloned()));
     let json = json!({
         "app": name,
         "root": opened.app.root(),
@@ -73,6 +77,7 @@ pub fn run(opened: &Opened) -> Result<Answer, Failure> {
         "frozen": frozen,
         "drained": drained.is_some(),
         "in_hand": in_hand,
+        "opcache": caches.into_iter().map(|cache| cache.json).collect::<Vec<_>>(),
         "server": server.as_ref().ok().and_then(Option::as_ref),
     });
     Ok(Answer::new(lines.join("\n"), json))

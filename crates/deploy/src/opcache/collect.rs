@@ -43,7 +43,7 @@ pub fn everywhere(app: &App, map: &[(PathBuf, PathBuf)], pools: &[Address]) -> V
 }
 
 /// Where releases stand, as PHP names it.
-pub(crate) fn releases(app: &App) -> PathBuf {
+pub fn releases(app: &App) -> PathBuf {
     let releases = app.releases();
     #[allow(
         clippy::disallowed_methods,

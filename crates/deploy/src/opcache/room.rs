@@ -1,5 +1,7 @@
 //! Room: whether a cache can take a release, and for how many deploys it will. Pure.
 
+use serde::Serialize;
+
 use super::figures::{Figures, megabytes};
 use super::need::Need;
 
@@ -31,7 +33,7 @@ pub enum Short {
 }
 
 /// For how long a cache lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Forecast {
     /// Deploys of this size that it has room for.
     pub deploys: u64,
@@ -46,7 +48,8 @@ pub struct Forecast {
 }
 
 /// What runs out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Limit {
     /// `opcache.memory_consumption`.
     Memory,
@@ -55,7 +58,8 @@ pub enum Limit {
 }
 
 /// What a cache does when it is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Then {
     /// PHP empties it, and every script is compiled again by visitors.
     Restarts,
@@ -65,6 +69,9 @@ pub enum Then {
 
 /// So many deploys should fit.
 pub const TEN: u64 = 10;
+
+/// With room for so many nobody needs to think of it.
+const MANY: u64 = 50;
 
 /// Whether the cache takes what is needed and leaves something for what scripts add while they run.
 pub fn room(figures: &Figures, need: Need) -> Result<(), Short> {
@@ -134,6 +141,7 @@ impl std::fmt::Display for Forecast {
         };
         match self.deploys {
             0 => write!(f, "no room for another deploy: {then}")?,
+            MANY.. => return write!(f, "room for more than {MANY} deploys"),
             1 => write!(f, "room for 1 more deploy: {then}")?,
             more => write!(f, "room for {more} more deploys: {then}")?,
         }

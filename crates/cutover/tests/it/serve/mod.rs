@@ -19,3 +19,4 @@ mod server;
 mod static_files;
 mod transport;
 mod version_keys;
+mod warm;
