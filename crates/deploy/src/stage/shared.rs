@@ -236,7 +236,12 @@ fn name_of(kind: FileType) -> &'static str {
 /// `releases/` itself leads elsewhere.
 fn text(app: &App, path: &Path) -> PathBuf {
     let place = |path: &Path| rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino));
-    if place(&app.releases().join("..")) != place(app.root()) {
+    let elsewhere = match place(&app.releases().join("..")) {
+        // Before the first deploy there is none: it will be made below the root.
+        Err(Errno::NOENT) => false,
+        above => above != place(app.root()),
+    };
+    if elsewhere {
         return app.shared().join(path);
     }
     let mut text = PathBuf::new();

@@ -46,6 +46,8 @@ fn shared_places_begin_with_what_the_source_has_and_are_never_changed_again() {
     yard.write("config/.env", "SECRET=1");
     fs::set_permissions(yard.source().join("config/.env"), fs::Permissions::from_mode(0o600)).unwrap();
     yard.write("public/index.php", "1");
+    // As before the very first deploy.
+    fs::remove_dir(yard.app.releases()).unwrap();
     let staged = yard.make("r1");
     assert_eq!(staged.links, 3);
     let shared = yard.app.shared();
@@ -57,10 +59,12 @@ fn shared_places_begin_with_what_the_source_has_and_are_never_changed_again() {
     yard.make("r2");
     assert_eq!(fs::read_to_string(yard.release("r2").join("storage/app/seed")).unwrap(), "in use");
     assert_eq!(fs::read_to_string(yard.release("r2").join("config/.env")).unwrap(), "SECRET=1");
-    assert_eq!(
-        fs::read_link(yard.release("r2").join("public/uploads")).unwrap(),
-        Path::new("../../../shared/public/uploads")
-    );
+    for id in ["r1", "r2"] {
+        assert_eq!(
+            fs::read_link(yard.release(id).join("public/uploads")).unwrap(),
+            Path::new("../../../shared/public/uploads")
+        );
+    }
     assert!(yard.release("r2").join("public/uploads").is_dir());
 }
 
