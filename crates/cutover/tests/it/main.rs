@@ -16,6 +16,7 @@ mod fsck;
 mod host;
 mod nginx;
 mod packaging;
+mod power_loss;
 mod prove;
 mod prunes;
 mod running;

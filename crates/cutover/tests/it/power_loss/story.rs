@@ -1,0 +1,108 @@
+//! Story: an app, the commands that were run on it under strace, and their replay with or without some of their calls.
+
+use super::disk::Disk;
+use super::judge::{self, Wanted};
+use super::replay::Replay;
+use super::trace::{self, Call};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+/// What was recorded.
+pub struct Story {
+    dir: tempfile::TempDir,
+    /// Before the first command.
+    initial: Replay,
+    commands: Vec<Vec<Call>>,
+    /// What can be read below each release, by whatever way.
+    content: Vec<(&'static str, &'static str)>,
+}
+
+/// What was replayed.
+pub struct Played {
+    pub disk: Disk,
+    /// Until which moment what is wanted.
+    chapters: Vec<(usize, Wanted)>,
+}
+
+/// Four deploys, of which the last one prunes, and a rollback; files that did not change are copied.
+pub static COPIED: LazyLock<Story> = LazyLock::new(|| deploys("copy"));
+/// The same; releases share files with the store.
+pub static LINKED: LazyLock<Story> = LazyLock::new(|| deploys("hardlink"));
+
+fn deploys(link_mode: &str) -> Story {
+    let mut story = Story::begin(&format!(
+        "[app]\nshared_dirs = ['data']\nkeep = 1\nkeep_for = '0s'\nlink_mode = '{link_mode}'\n\n\
+         [source]\ndir = '../source'\n\n[hooks]\nafter_stage = ['echo warm > cache.php']\n"
+    ));
+    story.cutover(&["deploy"]);
+    for text in ["two", "three", "four"] {
+        story.edit("index.html", text);
+        story.cutover(&["deploy"]);
+    }
+    story.cutover(&["rollback"]);
+    story
+}
+
+impl Story {
+    fn begin(config: &str) -> Story {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("app");
+        for below in ["app", "source/lib/deep", "source/data"] {
+            std::fs::create_dir_all(dir.path().join(below)).unwrap();
+        }
+        std::fs::write(root.join("cutover.toml"), config).unwrap();
+        let content = vec![("data/seed", "sown"), ("cache.php", "warm\n")];
+        let story = Story { initial: Replay::of(&root), dir, commands: Vec::new(), content };
+        for (file, text) in [
+            ("index.html", "one"),
+            ("lib/same.php", "<?php // the same in all releases"),
+            ("lib/deep/x.php", "<?php // deep"),
+            ("data/seed", "sown"),
+            ("empty", ""),
+        ] {
+            story.edit(file, text);
+        }
+        story
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.dir.path().join("app")
+    }
+
+    /// Writes a file of the source.
+    fn edit(&self, file: &str, text: &str) {
+        std::fs::write(self.dir.path().join("source").join(file), text).unwrap();
+    }
+
+    /// Runs a command and records it.
+    fn cutover(&mut self, args: &[&str]) {
+        let root = self.root();
+        let args = [&["-C", root.to_str().unwrap()], args].concat();
+        let calls = trace::record(Path::new(env!("CARGO_BIN_EXE_cutover")), &args, self.dir.path());
+        self.commands.push(calls);
+    }
+
+    /// Replays it, without the calls that are not wanted. While a command runs what was live or what will be may be
+    /// live; when it is over, only that.
+    pub fn replay(&self, mut wanted: impl FnMut(&Call) -> bool) -> Played {
+        let mut replay = self.initial.clone();
+        let (mut chapters, mut live) = (Vec::new(), None);
+        for calls in &self.commands {
+            let calls: Vec<&Call> = calls.iter().filter(|call| wanted(call)).collect();
+            let end = replay.command(&calls);
+            let before = std::mem::replace(&mut live, judge::live(&replay.disk.now).unwrap());
+            let content = &self.content;
+            chapters.push((end, Wanted { live: vec![before, live.clone()], content: content.clone() }));
+            chapters.push((end + 1, Wanted { live: vec![live.clone()], content: content.clone() }));
+        }
+        Played { disk: replay.disk, chapters }
+    }
+}
+
+impl Played {
+    /// What must be true of what a power cut at this moment leaves.
+    pub fn wanted(&self, moment: usize) -> &Wanted {
+        let chapter = self.chapters.iter().find(|(end, _)| moment < *end);
+        &chapter.or(self.chapters.last()).expect("a story has a command").1
+    }
+}
