@@ -97,6 +97,7 @@ fn tree(
         workers: Vec::new(),
         fresh_pool: None,
         fresh: OnceCell::new(),
+        close_idle: None,
         stop: Arc::clone(interrupted),
         watch: RefCell::new(&mut watch),
         secrets: notify::secrets(config),

@@ -10,7 +10,7 @@ use release::{Live, ReleaseId};
 use serde_json::{Value, json};
 
 use crate::opened::Opened;
-use crate::pools::pools;
+use crate::pools::{masters, pools};
 
 /// One master's cache, told.
 pub struct Told {
@@ -27,7 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub fn caches(opened: &Opened, live: &Live, back: Option<&ReleaseId>) -> Vec<Told> {
     let Some(php) = &opened.config.host.php else { return Vec::new() };
     let of = |pool| Cache::of(&opened.app, &php.path_map, &pool).map(|cache| cache.within(PATIENCE));
-    let found: Result<Vec<Cache>, OpcacheError> = pools(opened).into_iter().map(of).collect();
+    let found: Result<Vec<Cache>, OpcacheError> =
+        pools(opened, &masters(opened)).into_iter().map(of).collect();
     let caches = match found.and_then(|caches| masters::distinct(&opened.app, caches)) {
         Ok(caches) => caches,
         Err(error) => return vec![unknown(&error)],
