@@ -12,7 +12,7 @@
 //!
 //! - [`config`](Config): one file. [`served`](Served): several files joined by their listening sockets.
 //! - [`says`](Says): docroot, front, index, redirects, headers, cache rules, error pages, auth, maintenance page.
-//! - [`host`](Host): app, source, php, serve, health, hooks, fleet.
+//! - [`host`](Host): app, source, stage, php, serve, health, hooks, fleet.
 //! - [`value`]: the small types that are parsed once: addresses, sizes, durations, patterns, host names.
 //! - `read`: TOML with its positions, as sections that know their keys.
 

@@ -13,6 +13,7 @@ use release::lock::DeployLock;
 use release::prune::{self, RetireError};
 use release::{ReleaseId, live};
 
+use crate::pack;
 use crate::papers;
 use crate::store;
 use crate::used::{self, Workers};
@@ -149,7 +150,7 @@ pub fn prune(lock: &DeployLock, rule: Rule, workers: &[Workers]) -> Result<Prune
     }
     // Last, since a blob is not needed when no release has it as a file any more.
     if !pruned.gone.is_empty()
-        && let Err(error) = store::sweep(lock)
+        && let Err(error) = store::sweep(lock).and_then(|_| pack::sweep(lock.app()))
     {
         pruned.problems.push(format!("the store could not be swept: {error}"));
     }

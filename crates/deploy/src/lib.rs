@@ -22,7 +22,7 @@
 //! is printed here, whoever runs a deploy watches its [`event`]s.
 //!
 //! - before the first deploy: [`init`], [`preset`]; what other tools deployed: [`adopt`]
-//! - a tree becomes a release: [`source`], [`stage`], [`store`] (blobs by content, an index of what was staged last)
+//! - a tree becomes a release: [`source`], [`stage`], [`store`] (blobs by content, an index of what was staged last), [`pack`]
 //! - what is to be done: [`plan`], [`phase`]; what was: [`receipt`], [`journal`], [`record`]
 //! - doing it: [`engine`], [`step`], [`recover`]; its tools [`hook`], [`running`], [`health`], [`warm`], [`opcache`], [`keep`],
 //!   [`papers`], [`used`], [`name`]
@@ -47,6 +47,7 @@ pub mod name;
 pub mod note;
 pub mod notify;
 pub mod opcache;
+pub mod pack;
 pub mod papers;
 pub mod phase;
 pub mod plan;

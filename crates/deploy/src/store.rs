@@ -24,6 +24,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 
 pub use blob::BlobName;
+pub(crate) use sweep::used_hashes;
 pub use sweep::{Swept, sweep};
 
 /// The store of one app, open.

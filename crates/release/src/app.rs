@@ -156,6 +156,11 @@ impl App {
         self.state().join("store")
     }
 
+    /// Packed forms of text files, by content.
+    pub fn packed(&self) -> PathBuf {
+        self.state().join("packed")
+    }
+
     /// Mirrors of git repositories.
     pub fn mirrors(&self) -> PathBuf {
         self.state().join("git")

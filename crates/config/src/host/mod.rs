@@ -7,6 +7,7 @@ mod notify;
 mod php;
 mod serve;
 mod slots;
+mod stage;
 mod warm;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ pub use hooks::{HookCommand, Hooks, Moment};
 pub use notify::{Notice, NoticeFormat, Notify, Secret};
 pub use php::{Fpm, Php};
 pub use serve::{AccessLog, Cgi, ErrorLog, Forward, Level, Limits, Log, LogFormat, Serve, TlsPair};
+pub use stage::{Packing, StageKeys};
 pub use warm::{LoggedRequests, Warm};
 
 use crate::complaint::ConfigError;
@@ -31,6 +33,8 @@ pub struct Host {
     pub app: AppKeys,
     /// `[source]`; `None`: releases are made elsewhere.
     pub source: Option<SourceTree>,
+    /// `[stage]`.
+    pub stage: StageKeys,
     /// `[php]`; `None`: no PHP.
     pub php: Option<Php>,
     /// `[serve]`.
@@ -54,6 +58,7 @@ impl Host {
             file: root.join("cutover.toml"),
             app: AppKeys::standard(root),
             source: None,
+            stage: StageKeys::default(),
             php: None,
             serve: Serve::default(),
             health: None,
@@ -73,6 +78,7 @@ impl Host {
                 .maybe_section("source")?
                 .map(|section| SourceTree::read(&section, base))
                 .transpose()?,
+            stage: StageKeys::read(&top.section("stage")?)?,
             php: top.maybe_section("php")?.map(|section| Php::read(&section)).transpose()?,
             serve: Serve::read(&top.section("serve")?, base)?,
             health: top.maybe_section("health")?.map(|section| Health::read(&section)).transpose()?,

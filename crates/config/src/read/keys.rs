@@ -15,7 +15,11 @@ pub struct Table {
 
 /// All tables of the file.
 pub const TABLES: &[Table] = &[
-    one("", &[], &["app", "source", "php", "site", "serve", "health", "warm", "hooks", "notify", "host"]),
+    one(
+        "",
+        &[],
+        &["app", "source", "stage", "php", "site", "serve", "health", "warm", "hooks", "notify", "host"],
+    ),
     one(
         "app",
         &[
@@ -37,6 +41,7 @@ pub const TABLES: &[Table] = &[
         ],
         &[],
     ),
+    one("stage", &["precompress", "precompress_min"], &[]),
     one("source", &["dir", "git", "ref", "archive", "exclude", "build"], &[]),
     one(
         "php",

@@ -11,6 +11,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, readlinkat, statat};
 use rustix::io::Errno;
 
+use crate::pack;
 use crate::stage::content::read_hash;
 use crate::stage::create::open_below;
 use crate::stage::list::each_in;
@@ -102,7 +103,9 @@ pub fn look(app: &App, rules: &Rules, from: &Path) -> Result<Preview, StageError
             Kind::File { size, .. } => *size,
             Kind::Link { .. } => 0,
         };
-        if !met.contains(path) && !shared.contains(&path) {
+        // What staging makes beside a file is not taken away: it comes and goes with the file.
+        let made = pack::is_sibling(&rules.precompress, path, |of| met.contains(of));
+        if !met.contains(path) && !shared.contains(&path) && !made {
             preview.removed.push(Change { path: path_of(path), bytes });
         }
     }

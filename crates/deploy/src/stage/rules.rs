@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use config::host::{Host, LinkMode, Moment};
+use config::host::{Host, LinkMode, Moment, Packing};
 use rustix::process::{getegid, geteuid};
 
 use crate::stage::exclude::Exclude;
@@ -26,6 +26,8 @@ pub struct Rules {
     pub writers: Option<Vec<u32>>,
     /// What is left out.
     pub exclude: Exclude,
+    /// The forms in which files get packed siblings.
+    pub precompress: Vec<Packing>,
 }
 
 /// A user and its group, by number.
@@ -76,6 +78,7 @@ impl Rules {
             pool,
             writers,
             exclude: Exclude::new(host.source.as_ref().map_or(&[], |source| &source.exclude)),
+            precompress: host.stage.precompress.clone(),
         })
     }
 
@@ -90,6 +93,7 @@ impl Rules {
             pool: None,
             writers: None,
             exclude: Exclude::default(),
+            precompress: Vec::new(),
         }
     }
 

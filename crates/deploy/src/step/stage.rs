@@ -1,5 +1,6 @@
 //! Stage and seal: the tree becomes a release in its final path, hooks finish it there, and it is sealed.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use config::host::Moment;
@@ -9,6 +10,7 @@ use super::{StepError, dir_of, release};
 use crate::engine::Deploy;
 use crate::event::Event;
 use crate::journal::Journal;
+use crate::pack;
 use crate::receipt::{Receipt, Step};
 use crate::record;
 use crate::stage::{self, Rules};
@@ -29,7 +31,19 @@ pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError>
         }
     };
     let staged = stage::stage(deploy.app(), &rules, tree, id, &mut progress)?;
-    deploy.hooks(journal, Moment::AfterStage, Step::Stage, &dir_of(deploy.app(), id)?)?;
+    let dir = dir_of(deploy.app(), id)?;
+    deploy.hooks(journal, Moment::AfterStage, Step::Stage, &dir)?;
+    // After the hooks, for what they made is served too.
+    let docroot = super::says(deploy, &dir)?.docroot;
+    let keys = &deploy.config.host.stage;
+    let packed = pack::pack(deploy.app(), &rules, keys, &dir, &docroot, &deploy.stop)?;
+    if deploy.stop.load(Ordering::SeqCst) {
+        return Err(StepError::Stopped);
+    }
+    if packed.siblings > 0 {
+        let line = format!("{} packed siblings, {} packed anew", packed.siblings, packed.anew);
+        deploy.tell(Event::Output { step: Step::Stage, line });
+    }
     let stage::Staged { files, bytes, bytes_copied, .. } = staged;
     Ok(Receipt::Staged { files, bytes, bytes_copied })
 }

@@ -60,7 +60,7 @@ pub fn sweep(lock: &DeployLock) -> std::io::Result<Swept> {
 }
 
 /// Every content that a manifest names.
-fn used_hashes(app: &release::App) -> std::io::Result<HashSet<Hash>> {
+pub(crate) fn used_hashes(app: &release::App) -> std::io::Result<HashSet<Hash>> {
     let mut used = HashSet::new();
     for entry in std::fs::read_dir(app.manifests()).into_iter().flatten() {
         let name = entry?.file_name();

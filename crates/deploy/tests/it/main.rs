@@ -15,6 +15,7 @@ mod fsck;
 mod left_running;
 mod live_site;
 mod opcache;
+mod pack;
 mod php;
 mod presets;
 mod reflink;
