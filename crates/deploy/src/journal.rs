@@ -171,10 +171,7 @@ impl Journal {
 
     /// Why it failed, if it did.
     pub fn failure(&self) -> Option<(Step, &str)> {
-        self.entries.iter().find_map(|entry| match &entry.said {
-            Said::Failed { step, why } => Some((*step, why.as_str())),
-            Said::Begin(_) | Said::Started(_) | Said::Done(_) | Said::End(_) => None,
-        })
+        failure(&self.entries)
     }
 
     /// What the steps left, in their order.
@@ -262,10 +259,45 @@ pub fn look(app: &App) -> Result<Option<InHand>, JournalError> {
     Ok(Some(InHand { plan, release, step }))
 }
 
+/// How the last deploy, or rollback, ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// What was asked for.
+    pub plan: Plan,
+    /// The release, where that is known.
+    pub release: Option<ReleaseId>,
+    /// How it ended.
+    pub ending: Ending,
+    /// Which step failed, and why.
+    pub failure: Option<(Step, String)>,
+    /// When it ended, in milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// How the last deploy ended; `None`: there was none, or it is in hand. For whoever only looks.
+pub fn last(app: &App) -> Result<Option<Last>, JournalError> {
+    let Some(Found { entries, .. }) = read(app)? else { return Ok(None) };
+    let Some(Said::Begin(plan)) = entries.first().map(|entry| entry.said.clone()) else { return Ok(None) };
+    let end = entries.iter().find_map(|entry| match &entry.said {
+        Said::End(ending) => Some((*ending, entry.at_ms)),
+        Said::Begin(_) | Said::Started(_) | Said::Done(_) | Said::Failed { .. } => None,
+    });
+    let release = about(&plan, &entries).cloned();
+    let failure = failure(&entries).map(|(step, why)| (step, why.to_owned()));
+    Ok(end.map(|(ending, at_ms)| Last { plan, release, ending, failure, at_ms }))
+}
+
 /// This moment, in milliseconds since 1970.
 pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn failure(entries: &[Entry]) -> Option<(Step, &str)> {
+    entries.iter().find_map(|entry| match &entry.said {
+        Said::Failed { step, why } => Some((*step, why.as_str())),
+        Said::Begin(_) | Said::Started(_) | Said::Done(_) | Said::End(_) => None,
+    })
 }
 
 fn about<'a>(plan: &'a Plan, entries: &'a [Entry]) -> Option<&'a ReleaseId> {

@@ -2,10 +2,10 @@
 
 mod opcache;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use deploy::freeze;
-use deploy::journal::{self, InHand};
+use deploy::journal::{self, Ending, InHand, Last};
 use release::history;
 use release::list::{Listed, Seal, Used};
 use serde_json::json;
@@ -58,6 +58,8 @@ pub fn run(opened: &Opened) -> Result<Answer, Failure> {
     }));
     let in_hand = in_hand(opened);
     lines.extend(in_hand.iter().cloned());
+    let failed = failed(opened);
+    lines.extend(failed.iter().cloned());
     let server = running::status(opened);
     lines.extend(told(&server, name, live.id.as_ref()));
     let caches = opcache::caches(opened, &live, back.as_ref());
@@ -77,10 +79,27 @@ pub fn run(opened: &Opened) -> Result<Answer, Failure> {
         "frozen": frozen,
         "drained": drained.is_some(),
         "in_hand": in_hand,
+        "failed": failed,
         "opcache": caches.into_iter().map(|cache| cache.json).collect::<Vec<_>>(),
         "server": server.as_ref().ok().and_then(Option::as_ref),
     });
     Ok(Answer::new(lines.join("\n"), json))
+}
+
+/// What became of the last deploy, if it failed: who led it from elsewhere may not have seen how it ended.
+fn failed(opened: &Opened) -> Option<String> {
+    let Last { plan, ending, failure, at_ms, .. } = journal::last(&opened.app).ok().flatten()?;
+    let became = match ending {
+        Ending::Live | Ending::Unchanged => return None,
+        Ending::Undone => "was undone",
+        Ending::FlippedBack => "was flipped back",
+        Ending::Unhealthy => "is not healthy",
+    };
+    let what = if plan.is_rollback() { "rollback" } else { "deploy" };
+    let why = failure.map_or_else(String::new, |(step, why)| format!(" at {step}: {why}"));
+    let first = why.lines().next().unwrap_or_default();
+    let when = when::ago(SystemTime::UNIX_EPOCH + Duration::from_millis(at_ms));
+    Some(format!("  last     the {what} by {} failed{first}; it {became}, {when}", plan.who))
 }
 
 /// The deploy that runs at this moment, or that a killed command left.

@@ -68,6 +68,8 @@ fn cut_before_the_flip_the_old_release_is_live_and_nobody_is_locked_out() {
         // Undone by itself: nothing is left in hand for the next command.
         let status = web1.there(&["status"]);
         assert!(!status.out.contains("in hand") && !status.out.contains("killed"), "{}", status.out);
+        assert!(status.out.contains("  last     the deploy by alice@"), "{}", status.out);
+        assert!(status.out.contains("; it was undone, "), "{}", status.out);
         assert_eq!(std::fs::read_dir(web1.root().join("releases")).unwrap().count(), 1);
         std::fs::write(web1.path("go"), "").unwrap();
         web1.ok(&["deploy"]);
