@@ -165,8 +165,12 @@ pub fn words(command: &Command) -> Option<Vec<String>> {
             let state = if *state == crate::args::OnOff::On { "on" } else { "off" };
             words.extend(["maintenance".into(), state.into()]);
         }
+        Command::Plan { reference, lock } => {
+            flag(true, "plan");
+            words.extend(reference.iter().map(|reference| format!("--ref={reference}")));
+            words.extend(lock.words());
+        }
         Command::Init { .. }
-        | Command::Plan { .. }
         | Command::Adopt(_)
         | Command::Seal { .. }
         | Command::Serve { .. }
@@ -231,7 +235,7 @@ impl Remote {
             if let Some(tree) = early {
                 session.send(tree);
             }
-            session.answer(build, &mut watch)
+            session.answer(build, &mut watch, &mut |_| true)
         });
         match answered {
             Ok(Answered::Answer { text, json, bad }) => Ok(Answer { text, json, bad }),

@@ -16,7 +16,7 @@ use deploy::journal::{Journal, now_ms};
 use deploy::notify;
 use deploy::plan::{Aim, Plan};
 use deploy::stage::exclude::Exclude;
-use deploy::step;
+use deploy::{source, step};
 use release::App;
 use release::lock::DeployLock;
 
@@ -28,10 +28,20 @@ use crate::show::Show;
 use crate::stop::told_to_stop;
 use crate::who::who;
 
-/// Deploys to a host.
+/// What is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sends {
+    /// The tree that the build commands make.
+    Built,
+    /// The source's tree, for a look at it.
+    AsItIs,
+}
+
+/// Runs a command that needs the source's tree on a host.
 pub fn run(
     remote: &Remote,
     command: &Command,
+    sends: Sends,
     reference: Option<String>,
     json: bool,
 ) -> Result<Answer, Failure> {
@@ -41,13 +51,13 @@ pub fn run(
     };
     possible(config, reference.as_deref())?;
     let app = here(config)?;
-    let show = Show::new(json);
+    let show = if json && sends == Sends::AsItIs { Show::Nothing } else { Show::new(json) };
     let interrupted = told_to_stop();
-    let mut build = || tree(config, &app, reference.clone(), &show, &interrupted);
+    let mut build = || tree(config, &app, sends, reference.clone(), &show, &interrupted);
     let mut told =
-        || tree(config, &app, reference.clone(), &show, &interrupted).map_err(|failure| failure.error);
+        || tree(config, &app, sends, reference.clone(), &show, &interrupted).map_err(|failure| failure.error);
     // What only has to be looked at is looked at while the connection is made. What runs commands waits for the lock.
-    match only_looked_at(config) {
+    match sends == Sends::AsItIs || only_looked_at(config) {
         true => remote.lead(command, &show, &interrupted, Some(&mut build), &mut told),
         false => remote.lead(command, &show, &interrupted, None, &mut told),
     }
@@ -80,12 +90,13 @@ fn here(config: &Config) -> Result<App, Failure> {
 fn tree(
     config: &Config,
     app: &App,
+    sends: Sends,
     reference: Option<String>,
     show: &Show,
     interrupted: &Arc<AtomicBool>,
 ) -> Result<Tree, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::failed(error).still("nothing was deployed");
-    let lock = DeployLock::take_as(app, Duration::ZERO, &format!("{}, deploy", who()))
+    let lock = DeployLock::take_as(app, Duration::ZERO, &format!("{}, building", who()))
         .map_err(|error| Failure::refused(error).next("another deploy of this project is at work here"))?;
     let who = who();
     let mut watch = |event: &Event| show.event(event);
@@ -107,8 +118,14 @@ fn tree(
     let plan = Plan { aim, previous: None, who: who.clone(), at_ms: now_ms() };
     // Never ended, and taken up by nobody: how the deploy goes is written down at the other end.
     let journal = Journal::begin(&lock, plan).map_err(|error| failed(&error))?;
-    let fetched =
-        step::tree(&deploy, &journal).map_err(|error| failed(&deploy.masked(&error.to_string())))?;
+    let fetched = match sends {
+        Sends::Built => step::tree(&deploy, &journal),
+        Sends::AsItIs => step::wanted(&deploy, journal.plan()).and_then(|mut source| {
+            source.build.clear();
+            Ok(source::fetch(&source, app, &app.work(), &mut |_| {})?)
+        }),
+    };
+    let fetched = fetched.map_err(|error| failed(&deploy.masked(&error.to_string())))?;
     let exclude = Exclude::new(config.host.source.as_ref().map_or(&[], |source| &source.exclude));
     let walked = walk(app, &exclude, &fetched.tree).map_err(|error| failed(&error))?;
     Ok(Tree { from: fetched.tree, walked, revision: fetched.revision })

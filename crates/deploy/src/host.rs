@@ -10,7 +10,7 @@
 //! a far end that is left alone undoes what it has not flipped, and finishes what it has.
 //!
 //! - the two ends of a deploy: [`session`] (here), [`lead`] (there, what the engine sees)
-//! - the tree: [`walk`] (here), [`list`] (as it is sent), [`mirror`] (there)
+//! - the tree: [`walk`] (here), [`list`] (as it is sent), [`mirror`] (there), [`preview`] (what it would change)
 //! - the wire: [`frame`], [`link`], [`message`]; reaching it: [`ssh`], [`program`], [`house`]
 
 pub mod frame;
@@ -20,6 +20,7 @@ pub mod link;
 pub mod list;
 pub mod message;
 pub mod mirror;
+pub mod preview;
 pub mod program;
 pub mod session;
 pub mod ssh;

@@ -26,7 +26,8 @@ use ::deploy::host::lead::Lead;
 use crate::answer::{Answer, Failure};
 use crate::args::{Args, Command, Globals, OnOff};
 use crate::opened::Opened;
-use crate::{remote, sending};
+use crate::remote;
+use crate::sending::{self, Sends};
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Answer, Failure> {
@@ -39,7 +40,10 @@ pub fn run(args: Args) -> Result<Answer, Failure> {
     }
     if let Some(remote) = remote::chosen(&globals, &command)? {
         if let Command::Deploy { reference, .. } = &command {
-            return sending::run(&remote, &command, reference.clone(), globals.json);
+            return sending::run(&remote, &command, Sends::Built, reference.clone(), globals.json);
+        }
+        if let Command::Plan { reference, .. } = &command {
+            return sending::run(&remote, &command, Sends::AsItIs, reference.clone(), globals.json);
         }
         return remote.run(&command, globals.json);
     }
@@ -55,7 +59,7 @@ pub fn here(
 ) -> Result<Answer, Failure> {
     match command {
         Command::Init { name, force } => init::run(globals, name, force),
-        Command::Plan { reference, lock } => plan::run(&opened()?, reference, lock),
+        Command::Plan { reference, lock } => plan::run(&opened()?, reference, lock, lead),
         Command::Deploy { reference, only_if_changed, lock } => {
             deploy::run(&opened()?, reference, only_if_changed, lock, globals.json, lead)
         }

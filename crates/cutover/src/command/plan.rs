@@ -1,8 +1,8 @@
 //! plan: what `deploy` would do, without doing it.
 
-use std::path::Path;
-
 use config::host::Moment;
+use deploy::host::lead::Lead;
+use deploy::host::preview::preview;
 use deploy::keep::{self, Rule};
 use deploy::plan::{Aim, Plan};
 use deploy::source::{self, Revision};
@@ -19,7 +19,12 @@ use crate::working::{deploying, take};
 /// So many files of each kind are named.
 const NAMED: usize = 20;
 
-pub fn run(opened: &Opened, reference: Option<String>, lock: Lock) -> Result<Answer, Failure> {
+pub fn run(
+    opened: &Opened,
+    reference: Option<String>,
+    lock: Lock,
+    lead: Option<&Lead<'_>>,
+) -> Result<Answer, Failure> {
     if opened.config.host.source.is_none() {
         let what = format!("{} has no [source] to deploy from", opened.config.host.file.display());
         return Err(Failure::usage(what).next("write [source] with one of dir, git, archive"));
@@ -33,18 +38,27 @@ pub fn run(opened: &Opened, reference: Option<String>, lock: Lock) -> Result<Ans
     let plan = Plan { aim, previous: deploy.live(), who: who.clone(), at_ms: journal::now_ms() };
     let mut source = step::wanted(&deploy, &plan).map_err(|error| failed(error.to_string()))?;
     let build = std::mem::take(&mut source.build);
-    let fetched = source::fetch(&source, &opened.app, &opened.app.work(), &mut |_| {})
-        .map_err(|error| failed(error.to_string()))?;
     let rules = Rules::of(&opened.config.host).map_err(|error| failed(error.to_string()))?;
-    let preview =
-        stage::look(&opened.app, &rules, &fetched.tree).map_err(|error| failed(error.to_string()))?;
+    let (revision, tree, preview) = match lead {
+        Some(lead) => {
+            let (revision, entries) = lead.list().map_err(|error| failed(error.to_string()))?;
+            (revision, who.clone(), preview(&opened.app, &rules, &entries))
+        }
+        None => {
+            let fetched = source::fetch(&source, &opened.app, &opened.app.work(), &mut |_| {})
+                .map_err(|error| failed(error.to_string()))?;
+            let preview =
+                stage::look(&opened.app, &rules, &fetched.tree).map_err(|error| failed(error.to_string()))?;
+            (fetched.revision, fetched.tree.display().to_string(), preview)
+        }
+    };
     let keys = &opened.config.host.app;
     let rule = Rule { keep: keys.keep, keep_for: keys.keep_for };
     // Nothing was live yet, or the link is broken: then a deploy prunes nothing.
     let gone: Vec<String> =
         keep::after_next(&lock, rule).unwrap_or_default().iter().map(ToString::to_string).collect();
 
-    let mut lines = vec![from(opened, &fetched.revision, &fetched.tree)];
+    let mut lines = vec![from(opened, &revision, &tree)];
     let mut commands = Vec::new();
     if !source.exclude.is_empty() {
         lines.push(format!("leaves out {}", source.exclude.join(", ")));
@@ -70,14 +84,14 @@ pub fn run(opened: &Opened, reference: Option<String>, lock: Lock) -> Result<Ans
     Ok(Answer::new(lines.join("\n"), object(opened, &preview, &commands, &gone)))
 }
 
-fn from(opened: &Opened, revision: &Revision, tree: &Path) -> String {
+fn from(opened: &Opened, revision: &Revision, tree: &str) -> String {
     let name = &opened.config.host.app.name;
     match &revision.commit {
         Some(commit) if revision.dirty => {
             format!("{name}: commit {commit}, with changes that are not committed; {}", opened.still())
         }
         Some(commit) => format!("{name}: commit {commit}; {}", opened.still()),
-        None => format!("{name}: from {}; {}", tree.display(), opened.still()),
+        None => format!("{name}: from {tree}; {}", opened.still()),
     }
 }
 

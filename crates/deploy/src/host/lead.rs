@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::frame::Kind;
 use super::link::{Link, LinkError};
-use super::list::{self, ListError};
+use super::list::{self, Entry, ListError};
 use super::message::{Far, Near};
 use super::mirror::{self, MirrorError, Received};
 use crate::engine::Deploy;
@@ -48,15 +48,22 @@ impl<'l> Lead<'l> {
         Lead { link, hold, stop }
     }
 
-    /// Receives the tree; gives where it stands, and what came.
-    pub fn tree(&self, deploy: &Deploy<'_>) -> Result<(Fetched, Received), LeadError> {
-        let sender = self.link.sender();
+    /// Hears what the tree holds, and asks for nothing of it.
+    pub fn list(&self) -> Result<(Revision, Vec<Entry>), LeadError> {
         let stopped = || self.stopped();
-        sender.say(&Far::Ready)?;
+        self.link.sender().say(&Far::Ready)?;
         let revision = self.revision(&stopped)?;
         let mut list = zstd::Decoder::new(self.link.stream(Kind::Tree, &stopped)).map_err(ListError::Cut)?;
         let entries = list::read(&mut list)?;
         drain(&mut list).map_err(ListError::Cut)?;
+        Ok((revision, entries))
+    }
+
+    /// Receives the tree; gives where it stands, and what came.
+    pub fn tree(&self, deploy: &Deploy<'_>) -> Result<(Fetched, Received), LeadError> {
+        let sender = self.link.sender();
+        let stopped = || self.stopped();
+        let (revision, entries) = self.list()?;
         let compared = mirror::compare(deploy.app(), &entries)?;
         let mut want = sender.stream(Kind::Want);
         for at in compared.want() {

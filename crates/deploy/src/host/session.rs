@@ -90,11 +90,13 @@ impl<'s> Session<'s> {
         self.tree = Some(tree);
     }
 
-    /// Goes on until the answer. `build` gives the tree when the far end is ready for one that was not sent yet.
+    /// Goes on until the answer. `build` gives the tree when the far end is ready for one that was not sent yet; `held`
+    /// is asked before each step that the order holds, waits as long as it likes, and says whether it may begin.
     pub fn answer(
         mut self,
         build: &mut dyn FnMut() -> Result<Tree, String>,
         watch: &mut dyn FnMut(&Event),
+        held: &mut dyn FnMut(Step) -> bool,
     ) -> Result<Answered, SessionError> {
         loop {
             let frame = self.next()?;
@@ -121,7 +123,10 @@ impl<'s> Session<'s> {
                     // It answers with how the deploy ended; if it is gone, the next frame tells.
                     Err(why) => self.link.sender().say(&Near::NotBuilt { why }).unwrap_or(()),
                 },
-                Far::Holds { .. } => self.link.sender().say(&Near::Go).unwrap_or(()),
+                Far::Holds { step } => match held(step) {
+                    true => self.link.sender().say(&Near::Go).unwrap_or(()),
+                    false => self.stop(),
+                },
                 Far::Answered(answered) => return Ok(self.explained(answered)),
                 Far::Hello { .. } => return Err(SessionError::Nonsense("a second hello".into())),
             }

@@ -190,3 +190,27 @@ fn a_failing_build_here_and_a_failing_hook_there_leave_the_old_release_live() {
     web1.ok(&["deploy"]);
     assert_eq!(web1.live_page(), "two");
 }
+
+#[test]
+fn a_plan_from_here_says_what_a_deploy_would_do_there_and_sends_nothing() {
+    let web1 = Web1::with("[hooks]\nbefore_flip = ['true']\n");
+    web1.ok(&["deploy"]);
+    web1.page("two");
+    std::fs::write(web1.path("project/site/new.html"), "new").unwrap();
+    std::fs::remove_file(web1.path("project/site/css/main.css")).unwrap();
+    let said = web1.ok(&["plan"]);
+    for line in [
+        "shop: from alice@",
+        "adds 1 files\n  new.html",
+        "changes 1 files\n  index.html",
+        "removes 1 files\n  css/main.css",
+        "0 files stay as they are; 6 new bytes",
+        "runs before_flip: true",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&web1.ok(&["plan", "--json"])).unwrap();
+    assert_eq!(json["added"][0]["path"], "new.html");
+    assert_eq!(web1.live_page(), "one");
+    assert!(web1.root().join(".cutover/received/tree/css/main.css").exists());
+}

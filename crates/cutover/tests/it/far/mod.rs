@@ -2,5 +2,6 @@
 
 mod breaks;
 mod deploys;
+mod held;
 mod reached;
 mod web1;
