@@ -140,6 +140,8 @@ pub fn prune(lock: &DeployLock, rule: Rule, workers: &[Workers]) -> Result<Prune
         }
         pruned.gone.push(id);
     }
+    // Whoever prunes wants room; the next deploy copies it again.
+    std::fs::remove_dir_all(lock.app().half()).unwrap_or(());
     if let Err(error) = prune::empty_trash(lock) {
         pruned.problems.push(format!("the trash could not be emptied: {error}"));
     }

@@ -28,7 +28,7 @@ pub enum RecoverError {
     History(HistoryError),
 }
 
-const KILLED: &str = "the command that did this was killed";
+pub(crate) const KILLED: &str = "the command that did this was killed";
 
 /// Finishes or undoes what is in hand; `None`: nothing was.
 pub fn recover(deploy: &Deploy<'_>) -> Result<Option<Outcome>, RecoverError> {

@@ -33,6 +33,7 @@ pub(crate) fn give_back(deploy: &Deploy<'_>) {
     });
     if full {
         std::fs::remove_dir_all(work).unwrap_or(());
+        std::fs::remove_dir_all(deploy.app().half()).unwrap_or(());
     }
 }
 
@@ -46,4 +47,5 @@ fn make(deploy: &Deploy<'_>, journal: &Journal) {
     }
     prune::empty_trash(deploy.lock).map(drop).unwrap_or(());
     std::fs::remove_dir_all(deploy.app().work()).unwrap_or(());
+    std::fs::remove_dir_all(deploy.app().half()).unwrap_or(());
 }

@@ -12,6 +12,7 @@
 //! checkout of the same content shares its blobs.
 
 mod acl;
+mod blobs;
 pub(crate) mod content;
 pub(crate) mod create;
 pub mod exclude;
@@ -20,6 +21,7 @@ pub(crate) mod list;
 mod look;
 mod put;
 mod rules;
+mod salvage;
 mod seal;
 mod shared;
 mod sharing;
@@ -222,12 +224,15 @@ fn once(
     atomic::make_dir(&dir)?;
     let release = create::open_dir(CWD, &dir).map_err(unwritten(&dir))?;
     let before = index::load(app);
+    let sharing = sharing::settle(rules, store, &release)?;
+    let salvaged = salvage::salvage(app, store, sharing);
     let from_ns = now_ns();
     let plan = tree::Plan {
         from,
         to: &dir,
         creator: create::Creator::new(rules.owner(), &release).map_err(unwritten(&dir))?,
-        sharing: sharing::settle(rules, store, &release)?,
+        sharing,
+        has_blobs: before.is_some() || salvaged > 0,
         exclude: &rules.exclude,
         left_out: links.iter().map(shared::SharedLink::path).collect(),
         private: grant::places(rules),

@@ -176,6 +176,11 @@ impl App {
         self.state().join("maintenance")
     }
 
+    /// The tree of a deploy that was killed while it was copied.
+    pub fn half(&self) -> PathBuf {
+        self.state().join("half")
+    }
+
     /// What is being deleted.
     pub fn trash(&self) -> PathBuf {
         self.state().join("trash")

@@ -135,7 +135,7 @@ impl<'p> Putter<'p> {
         seen: Seen,
         buffer: &mut [u8],
     ) -> Result<Put, StageError> {
-        if seen.sharing != Sharing::Nothing && self.plan.index.is_some() {
+        if seen.sharing != Sharing::Nothing && self.plan.has_blobs {
             let hash = stream(file, buffer, |_| Ok(())).map_err(self.ended(spot))?;
             if self.changed(spot, file, &seen.stamp)? {
                 return Ok(Put::Changed);

@@ -136,6 +136,7 @@ fn first(
     let dir = open_dir(CWD, &new).map_err(unwritten(&new))?;
     let creator = Creator::new(rules.owner(), &dir).map_err(unwritten(&new))?;
     let plan = |exclude, from| Plan {
+        has_blobs: false,
         from,
         to: &new,
         creator,

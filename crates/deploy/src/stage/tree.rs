@@ -29,6 +29,8 @@ pub(crate) struct Plan<'a> {
     pub to: &'a Path,
     pub creator: Creator,
     pub sharing: Sharing,
+    /// Whether the store may have what is staged.
+    pub has_blobs: bool,
     pub exclude: &'a Exclude,
     /// Paths that are not taken over: shared places.
     pub left_out: Vec<&'a [u8]>,

@@ -3,11 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use config::host::Moment;
+use config::host::{LinkMode, Moment};
+use release::atomic;
 use release::flip::{self, FlipError, Flipped, Target};
 use release::history::{self, Event};
 use release::manifest;
-use release::prune;
+use release::prune::{self, Retired};
 use release::{ReleaseId, live};
 
 use super::{StepError, dir_of, release};
@@ -18,6 +19,7 @@ use crate::journal::Journal;
 use crate::note;
 use crate::plan::Aim;
 use crate::receipt::{Receipt, Step};
+use crate::recover;
 use crate::room;
 
 pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError> {
@@ -118,7 +120,9 @@ pub fn undo(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError
     {
         match prune::retire_under(deploy.lock, id) {
             Ok(gone) => {
-                if let Err(error) = gone.delete() {
+                if !set_aside(deploy, journal, &gone)
+                    && let Err(error) = gone.delete()
+                {
                     problems.push(format!("{id} is in the trash but could not be deleted: {error}"));
                 }
             }
@@ -127,6 +131,15 @@ pub fn undo(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError
     }
     room::give_back(deploy);
     Ok(Receipt::Undone { problems })
+}
+
+/// Keeps the tree of a deploy that was killed while it was copied: the next one need not copy it again.
+fn set_aside(deploy: &Deploy<'_>, journal: &Journal, gone: &Retired) -> bool {
+    let killed = journal
+        .failure()
+        .is_some_and(|(step, why)| matches!(step, Step::Stage | Step::Seal) && why == recover::KILLED);
+    let shares = deploy.config.host.app.link_mode != LinkMode::Copy;
+    killed && shares && atomic::move_to(&gone.trash, &deploy.app().half()).is_ok()
 }
 
 /// Makes live again what the flip left, and marks what failed as bad.

@@ -70,6 +70,48 @@ fn a_note_of_a_process_that_is_gone_ends_nobody() {
     }
 }
 
+/// Kills a deploy of 60 files and a large one when it got so far, and says what the next one still copied.
+fn copied_again(hook: &str, effect: Option<u32>) -> (u64, u64) {
+    let shop = Shop::new("link_mode = 'hardlink'\n");
+    for n in 0..60 {
+        shop.source(&format!("public/f{n}"), &format!("{n:0>9000}"));
+    }
+    shop.source("public/large", &"x".repeat(3 << 20));
+    // Young files get a time that opcache accepts, which is another one in each deploy.
+    for entry in std::fs::read_dir(shop.path("src/public")).unwrap() {
+        crate::staging::age(&entry.unwrap().path(), 3600);
+    }
+    match effect {
+        Some(n) => assert!(shop.killed_at(n, "deploy")),
+        None => {
+            shop.configure(&format!("link_mode = 'hardlink'\n[hooks]\nafter_stage = ['{hook}']\n"));
+            shop.deploying().wait().unwrap();
+            shop.configure("link_mode = 'hardlink'\n");
+        }
+    }
+    let told = shop.deploy();
+    assert_eq!(told.outcome.ending, Ending::Live);
+    assert!(!shop.app().half().exists());
+    let journal = std::fs::read_to_string(shop.app().journal()).unwrap();
+    let staged = journal.lines().find_map(|line| {
+        let entry: serde_json::Value = serde_json::from_str(line.split_once(' ')?.1).ok()?;
+        let staged = entry["done"]["staged"].clone();
+        Some((staged["bytes_copied"].as_u64()?, staged["bytes"].as_u64()?))
+    });
+    staged.unwrap()
+}
+
+#[test]
+fn what_a_killed_deploy_had_copied_is_not_copied_again() {
+    let (copied, bytes) = copied_again("kill -9 $PPID", None);
+    println!("killed before its seal: {copied} of {bytes} bytes are copied again");
+    // All of it stands in the store, though nothing was ever sealed.
+    assert_eq!(copied, 0);
+    let (copied, bytes) = copied_again("", Some(90));
+    println!("killed in the midst of staging: {copied} of {bytes} bytes are copied again");
+    assert!(copied < bytes, "{copied} of {bytes}");
+}
+
 #[test]
 fn what_a_release_was_made_of_goes_with_it_and_the_last_failures_can_still_be_read() {
     let shop = Shop::new("keep = 1\n[hooks]\nafter_stage = ['echo staged']\n");
