@@ -115,7 +115,7 @@ fn compile(
     let caches = masters::distinct(app, caches?)?;
     let mut pools = Vec::new();
     for cache in caches {
-        let mut run = run::Run { subject, php, files: &files, cache, progress };
+        let mut run = run::Run { subject, php, files: &files, cache, started: false, progress };
         match run.all() {
             Ok(done) => {
                 warmed.compiled += done.cached;

@@ -22,6 +22,8 @@ pub struct Run<'a, 'd, 's> {
     pub files: &'a Files,
     /// The cache; another one, if a fresh master was started.
     pub cache: Cache,
+    /// A fresh master was started here.
+    pub started: bool,
     /// Told how many files are done, of how many.
     pub progress: &'a mut dyn FnMut(usize, usize),
 }
@@ -88,8 +90,7 @@ impl Run<'_, '_, '_> {
         if reached.stopped == Stopped::Room && self.start_fresh(&mut look, &mut done)? {
             reached = self.through(&paths, look.figures.clone())?;
         }
-        let fresh = self.subject.deploy.fresh.get().is_some();
-        if !fresh && (reached.stopped == Stopped::Restart || reached.figures.restarts != restarts) {
+        if !self.started && (reached.stopped == Stopped::Restart || reached.figures.restarts != restarts) {
             let figures = self.after_restart()?;
             if figures.restarts != restarts {
                 done.warnings.push(format!("PHP restarted the opcache of {}", self.cache.pool()));
@@ -103,6 +104,9 @@ impl Run<'_, '_, '_> {
         done.cached = reached.cached;
         if !reached.errors.is_empty() {
             return Err(WarmError::Parse { errors: reached.errors });
+        }
+        if self.started {
+            self.way_back(live.as_ref().map(|live| live.dir.as_path()), &order, &mut reached)?;
         }
         done.warnings.extend(uncached(&reached.left));
         match reached.stopped {
@@ -135,6 +139,20 @@ impl Run<'_, '_, '_> {
     fn without_own(&self, look: &Look, need: Need) -> Need {
         let own = self.subject.dir.file_name().and_then(|name| look.shares.get(name.to_str()?));
         own.map_or(need, |(scripts, bytes)| need.without(*bytes, *scripts))
+    }
+
+    /// A fresh master knows nothing of what is live, and a rollback would lead there too: what is used of it is compiled
+    /// as far as there is room, and no word is lost about what is not.
+    fn way_back(
+        &mut self,
+        live: Option<&Path>,
+        order: &Order<'_>,
+        reached: &mut Reached,
+    ) -> Result<(), WarmError> {
+        let Some(live) = live.filter(|_| reached.stopped == Stopped::End) else { return Ok(()) };
+        let files: Vec<PathBuf> = order.used.iter().map(|path| below(live, path)).collect();
+        reached.figures = self.through(&files, reached.figures.clone())?.figures;
+        Ok(())
     }
 
     /// There is too little room: a fresh master where there can be one; a full cache is helped to heal; else what is
@@ -170,6 +188,7 @@ impl Run<'_, '_, '_> {
             Ok(pool) => {
                 let pool = deploy.fresh.get_or_init(|| pool);
                 self.cache = Cache::of(deploy.app(), &self.php.path_map, pool)?;
+                self.started = true;
                 *look = Look { scripts: std::mem::take(&mut look.scripts), ..self.cache.look(None, None)? };
                 Ok(true)
             }

@@ -290,7 +290,10 @@ fn where_there_is_no_room_a_fresh_pool_gets_the_release() {
     };
     assert_eq!(warm(shop.run_with(DEPLOY, fresh())), (62, 0));
     assert_eq!(warm(shop.run_with(DEPLOY, fresh())), (62, 0));
+    let back = shop.live();
     assert_eq!(warm(shop.run_with(DEPLOY, fresh())), (0, 62));
+    // A rollback leads there too: what is used of the release before is warm there as well.
+    assert_eq!(look(&shop, &new.address()).shares[back.as_str()].0, 2);
     // Where none can be had the release has to do with the old one.
     let none = |_: &std::path::Path| Err("fork: no memory".to_owned());
     let told = shop.run_with(DEPLOY, Some(FreshPool { always: false, start: Box::new(none) }));
