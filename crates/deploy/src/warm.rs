@@ -8,6 +8,7 @@
 //!
 //! One request at a time runs in each pool, and none for long, so that visitors find the other workers free.
 
+mod batches;
 mod files;
 mod log;
 mod pace;

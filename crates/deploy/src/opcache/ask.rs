@@ -103,6 +103,14 @@ pub struct Look {
     pub scripts: Vec<Cached>,
 }
 
+impl Look {
+    /// Bytes that all releases take but this directory's.
+    pub fn others(&self, name: &str) -> u64 {
+        let others = self.shares.iter().filter(|(id, _)| !id.is_empty() && *id != name);
+        others.map(|(_, (_, bytes))| bytes).sum()
+    }
+}
+
 /// What one request of compiling did.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Compiled {
@@ -141,10 +149,22 @@ pub enum Stopped {
 pub struct Bounds {
     /// For one request.
     pub time: Duration,
-    /// Bytes.
-    pub bytes: u64,
-    /// Keys.
-    pub keys: u64,
+    /// What stays free.
+    pub spare: Spare,
+}
+
+/// What compiling leaves free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spare {
+    /// So much.
+    Leave {
+        /// Bytes.
+        bytes: u64,
+        /// Keys.
+        keys: u64,
+    },
+    /// Nothing: what does not fit makes PHP restart the cache, if enough of it is waste.
+    Nothing,
 }
 
 const SCRIPT: &str = include_str!("opcache.php");
@@ -207,9 +227,12 @@ impl Cache {
         files: impl IntoIterator<Item = &'f Path>,
         bounds: Bounds,
     ) -> Result<Compiled, OpcacheError> {
-        let number = |number: u128| number.to_string().into_bytes();
-        let mut words =
-            vec![number(bounds.time.as_millis()), number(bounds.bytes.into()), number(bounds.keys.into())];
+        let (bytes, keys) = match bounds.spare {
+            Spare::Leave { bytes, keys } => (bytes.to_string(), keys.to_string()),
+            Spare::Nothing => ("-1".into(), "0".into()),
+        };
+        let numbers = [bounds.time.as_millis().to_string(), bytes, keys];
+        let mut words: Vec<Vec<u8>> = numbers.into_iter().map(String::into_bytes).collect();
         words.extend(files.into_iter().map(|file| self.there(file)));
         self.ask("compile", &words)
     }

@@ -60,13 +60,15 @@ pub(crate) fn dead(look: &Look, releases: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The names of the releases whose scripts must stay: the live one, the one that a rollback would go to, and this one.
-/// When that cannot be told, all that stand in `releases/`.
+/// The names of the releases whose scripts must stay: this one, the live one, and, if that is this one, the one that a
+/// rollback would go to. When it cannot be told, all that stand in `releases/`.
 pub(crate) fn needed(app: &App, this: &ReleaseId) -> HashSet<String> {
     let mut stay = HashSet::from([this.to_string()]);
     match (live::read(app), history::read(app)) {
         (Ok(live), Ok(events)) => {
-            stay.extend(history::last_good_before(&events, &live.id).map(|back| back.to_string()));
+            // Once another is live, a rollback goes to what is live now.
+            let back = history::last_good_before(&events, &live.id).filter(|_| live.id == *this);
+            stay.extend(back.map(|back| back.to_string()));
             stay.insert(live.id.to_string());
         }
         (_, _) => {

@@ -1,11 +1,12 @@
 //! Masters: which of several pools share one opcache. What one has compiled the other has too.
 
 use std::path::Path;
+use std::time::Duration;
 
 use release::App;
 use release::atomic;
 
-use super::ask::{self, Bounds, Cache, OpcacheError};
+use super::ask::{self, Bounds, Cache, OpcacheError, Spare};
 
 /// A file of ours that is compiled by one pool and looked for in the others.
 const MARKER: &str = "<?php // Compiled by one pool of PHP-FPM to see which others share its opcache.\n";
@@ -40,7 +41,7 @@ fn shared(cache: &Cache, marker: &Path) -> bool {
     if cache.has(marker).unwrap_or(false) {
         return true;
     }
-    let bounds = Bounds { time: std::time::Duration::from_secs(1), bytes: 0, keys: 0 };
+    let bounds = Bounds { time: Duration::from_secs(1), spare: Spare::Leave { bytes: 0, keys: 0 } };
     // Without room for it the pool counts as a master of its own, which costs a second look at each file.
     drop(cache.compile([marker], bounds));
     false

@@ -58,7 +58,7 @@
             $out += ['shares' => (object) $shares, 'profile' => (object) $profile];
             break;
         case 'compile':
-            // Milliseconds after which to stop, bytes and keys that stay free, and the files.
+            // Milliseconds after which to stop, bytes (negative: fill it to the brim) and keys that stay free, and the files.
             [$limit, $spare, $keys] = array_map('intval', array_splice($words, 0, 3));
             $until = hrtime(true) + $limit * 1_000_000;
             $out += ['done' => 0, 'cached' => 0, 'compiled' => 0, 'again' => [], 'errors' => [], 'stopped' => 'end'];
@@ -72,7 +72,7 @@
                 // Compiled code takes up to ten times the room of its source.
                 $room = $status['memory_usage']['free_memory'] - $spare - 10 * (int) @filesize($file);
                 $statistics = $status['opcache_statistics'];
-                if (!$known && ($room < 0 || $statistics['max_cached_keys'] - $statistics['num_cached_keys'] < max(2, $keys))) {
+                if (!$known && $spare >= 0 && ($room < 0 || $statistics['max_cached_keys'] - $statistics['num_cached_keys'] < max(2, $keys))) {
                     $out['stopped'] = 'room';
                     break;
                 }

@@ -61,7 +61,7 @@ pub enum Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Then {
-    /// PHP empties it, and every script is compiled again by visitors.
+    /// PHP empties it, and every script is compiled again.
     Restarts,
     /// Too little of it is wasted for that: what does not fit is compiled for each request.
     StaysFull,
@@ -92,8 +92,9 @@ pub fn room(figures: &Figures, need: Need) -> Result<(), Short> {
     Ok(())
 }
 
-/// For how many deploys of this size there is room, if each leaves a release to be collected.
-pub fn forecast(figures: &Figures, need: Need) -> Forecast {
+/// For how many deploys of this size there is room. `others`: bytes of releases that are not live; they and what each of
+/// those deploys leaves will be waste then.
+pub fn forecast(figures: &Figures, need: Need, others: u64) -> Forecast {
     let need = with_growth(Need { bytes: need.bytes.max(1), keys: need.keys.max(1) });
     let (bytes, keys) = match figures.full {
         true => (0, 0),
@@ -101,31 +102,26 @@ pub fn forecast(figures: &Figures, need: Need) -> Forecast {
     };
     let (by_memory, by_keys) = (bytes / need.bytes.max(1), keys / need.keys.max(1));
     let deploys = by_memory.min(by_keys);
-    let wasted = figures.wasted + deploys.saturating_mul(need.bytes);
+    let wasted = figures.wasted + others + deploys.saturating_mul(need.bytes);
     let kept = figures.total() - figures.free;
     Forecast {
         deploys,
         first: if by_keys < by_memory { Limit::Keys } else { Limit::Memory },
         then: if figures.would_restart(wasted) { Then::Restarts } else { Then::StaysFull },
-        memory_mb: (kept + need.bytes * TEN + spare(figures)).div_ceil(64 << 20) * 64,
+        memory_mb: (kept + need.bytes * TEN + spare(figures).0).div_ceil(64 << 20) * 64,
         files: (figures.keys + need.keys * TEN).div_ceil(1000) * 1000,
     }
 }
 
-/// Bytes that a warm leaves free. A cache that is filled to the brim takes nothing any more from the live release
-/// either.
-pub fn spare(figures: &Figures) -> u64 {
-    (figures.total() / 32).clamp(256 << 10, 4 << 20)
-}
-
-/// Keys that a warm leaves free.
-pub fn spare_keys(figures: &Figures) -> u64 {
-    (figures.max_keys / 32).max(8)
+/// What a warm leaves free, in bytes and keys. A cache that is filled to the brim takes nothing any more from the live
+/// release either.
+pub fn spare(figures: &Figures) -> (u64, u64) {
+    ((figures.total() / 32).clamp(256 << 10, 4 << 20), (figures.max_keys / 32).max(8))
 }
 
 fn left(figures: &Figures) -> (u64, u64) {
-    let keys = figures.max_keys.saturating_sub(figures.keys + spare_keys(figures));
-    (figures.free.saturating_sub(spare(figures)), keys)
+    let (bytes, keys) = spare(figures);
+    (figures.free.saturating_sub(bytes), figures.max_keys.saturating_sub(figures.keys + keys))
 }
 
 /// Scripts that run add to their release: linked classes, and files that nobody warmed.
@@ -136,7 +132,7 @@ fn with_growth(need: Need) -> Need {
 impl std::fmt::Display for Forecast {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let then = match self.then {
-            Then::Restarts => "then PHP empties it, and visitors compile everything again",
+            Then::Restarts => "then PHP empties it during a deploy, and visitors wait while it fills again",
             Then::StaysFull => "then it stays full, and what does not fit is compiled for each request",
         };
         match self.deploys {
@@ -205,23 +201,24 @@ mod tests {
     #[test]
     fn the_forecast_says_how_many_more_what_then_and_what_to_set() {
         let need = Need { bytes: 16 * MB, keys: 800 };
-        let three = forecast(&figures(60, 0), need);
+        let three = forecast(&figures(60, 0), need, 0);
         assert_eq!((three.deploys, three.first, three.then), (3, Limit::Memory, Then::Restarts));
         assert_eq!(three.memory_mb, 256);
         let text = three.to_string();
-        assert!(text.starts_with("room for 3 more deploys: then PHP empties it"), "{text}");
+        assert!(text.starts_with("room for 3 more deploys: then PHP empties it during a deploy"), "{text}");
         assert!(text.ends_with("opcache.memory_consumption=256 has room for 10"), "{text}");
         // Nothing wasted and nothing to waste: a full cache stays full.
-        let none = forecast(&figures(4, 0), need);
+        let none = forecast(&figures(4, 0), need, 0);
         assert_eq!((none.deploys, none.then), (0, Then::StaysFull));
-        assert_eq!(forecast(&figures(4, 10), need).then, Then::Restarts);
-        let keys = forecast(&Figures { max_keys: 2_000, ..figures(100, 0) }, need);
+        assert_eq!(forecast(&figures(4, 10), need, 0).then, Then::Restarts);
+        assert_eq!(forecast(&figures(4, 0), need, 10 * MB).then, Then::Restarts);
+        let keys = forecast(&Figures { max_keys: 2_000, ..figures(100, 0) }, need, 0);
         assert_eq!((keys.deploys, keys.first, keys.files), (1, Limit::Keys, 10_000));
     }
 
     #[test]
     fn a_full_cache_has_room_for_nothing() {
         let full = Figures { full: true, ..figures(50, 0) };
-        assert_eq!(forecast(&full, Need { bytes: MB, keys: 1 }).deploys, 0);
+        assert_eq!(forecast(&full, Need { bytes: MB, keys: 1 }, 0).deploys, 0);
     }
 }

@@ -1,19 +1,18 @@
 //! Run: one release compiled into one cache.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use config::host::Php;
 use release::live;
 
+use super::batches::{self, Reached};
 use super::files::{Files, Order};
-use super::pace::{BATCH, Pace};
 use super::{WarmError, advice};
 use crate::health::Subject;
-use crate::opcache::ask::{Bounds, Look, Stopped, below};
+use crate::opcache::ask::{Look, Spare, Stopped, below};
 use crate::opcache::room::{self, Short};
-use crate::opcache::{Cache, Figures, Need, collect};
+use crate::opcache::{Cache, Figures, Forecast, Need, collect};
 
 /// All that it needs.
 pub struct Run<'a, 'd, 's> {
@@ -37,24 +36,12 @@ pub struct Done {
     pub warnings: Vec<String>,
 }
 
-/// Files per request, at most: it is over after [`BATCH`] anyhow.
-const FILES: usize = 500;
 /// For a restart of the cache, which waits for the requests that are under way.
 const RESTART: Duration = Duration::from_secs(15);
 /// So many files are named in a warning.
 const NAMED: usize = 3;
 /// With room for fewer deploys than this after the one in hand, it is said.
 const FEW: u64 = 3;
-
-/// How far compiling got.
-struct Reached {
-    cached: u64,
-    done: usize,
-    stopped: Stopped,
-    figures: Figures,
-    errors: Vec<(PathBuf, u64, String)>,
-    left: Vec<(PathBuf, u64, String)>,
-}
 
 impl Run<'_, '_, '_> {
     /// Looks, makes room, compiles, and says what the next deploys have to expect.
@@ -80,51 +67,69 @@ impl Run<'_, '_, '_> {
             Ok(()) => false,
             Err(short) => self.make_room(short, &mut look, &mut done)?,
         };
-        let mut wanted = order.used.clone();
-        if !only_used || wanted.is_empty() {
-            wanted.extend(&order.rest);
+        let (mut paths, rest) = (self.paths(&order.used), self.paths(&order.rest));
+        let used = paths.len();
+        if !only_used || paths.is_empty() {
+            paths.extend(rest.iter().cloned());
         }
-        let paths: Vec<PathBuf> = wanted.iter().map(|path| below(self.subject.dir, path)).collect();
-        let mut reached = self.through(&paths, look.figures.clone())?;
+        let others = look.others("");
+        let mut reached = self.compile(&paths, &look.figures)?;
         // It was judged too small, by a release that was not live yet, say.
         if reached.stopped == Stopped::Room && self.start_fresh(&mut look, &mut done)? {
-            reached = self.through(&paths, look.figures.clone())?;
+            reached = self.compile(&paths, &look.figures)?;
         }
-        if !self.started && (reached.stopped == Stopped::Restart || reached.figures.restarts != restarts) {
-            let figures = self.after_restart()?;
-            if figures.restarts != restarts {
-                done.warnings.push(format!("PHP restarted the opcache of {}", self.cache.pool()));
+        let live = live.map(|live| order.used.iter().map(|path| below(&live.dir, path)).collect::<Vec<_>>());
+        if self.started {
+            self.way_back(&live.unwrap_or_default(), &mut reached)?;
+        } else {
+            if reached.stopped == Stopped::Room && reached.done < used {
+                self.over_the_brim(&paths, &mut look, &mut reached)?;
             }
-            // Visitors of the live release lost theirs too: those first.
-            let back: Vec<PathBuf> =
-                live.iter().flat_map(|live| order.used.iter().map(|path| below(&live.dir, path))).collect();
-            let again = self.through(&back, figures)?;
-            reached = self.through(&paths, again.figures)?;
+            if reached.stopped == Stopped::Restart || reached.figures.restarts != restarts {
+                let figures = self.after_restart(restarts, &mut done)?;
+                // Visitors of the live release lost theirs too: those first.
+                let figures = self.compile(&live.unwrap_or_default(), &figures)?.figures;
+                if only_used && used > 0 && room::room(&figures, need).is_ok() {
+                    paths.extend(rest);
+                }
+                reached = self.compile(&paths, &figures)?;
+            }
         }
         done.cached = reached.cached;
         if !reached.errors.is_empty() {
             return Err(WarmError::Parse { errors: reached.errors });
         }
-        if self.started {
-            self.way_back(live.as_ref().map(|live| live.dir.as_path()), &order, &mut reached)?;
-        }
         done.warnings.extend(uncached(&reached.left));
+        let ahead = room::forecast(&reached.figures, need, others);
         match reached.stopped {
-            Stopped::End | Stopped::Time => {}
+            Stopped::End | Stopped::Time => self.look_ahead(ahead, &mut done),
             Stopped::Room | Stopped::Restart => done.warnings.push(format!(
                 "the opcache of {} has room for {} of the release's {} files, those that are used most; {}",
                 self.cache.pool(),
                 reached.done,
-                self.files_wanted(&order),
-                room::forecast(&reached.figures, need)
+                order.used.len() + order.rest.len(),
+                ahead
             )),
         }
-        self.look_ahead(&reached.figures, need, &mut done);
+        let always = self.subject.deploy.fresh_pool.as_ref().is_some_and(|fresh| fresh.always);
+        let advice = advice::of(&reached.figures, always).into_iter();
+        done.warnings.extend(advice.map(|advice| format!("{}: {advice}", self.cache.pool())));
         Ok(done)
     }
 
-    fn files_wanted(&self, order: &Order<'_>) -> usize {
-        order.used.len() + order.rest.len()
+    fn paths(&self, files: &[&[u8]]) -> Vec<PathBuf> {
+        files.iter().map(|path| below(self.subject.dir, path)).collect()
+    }
+
+    /// Compiles as far as something stays free.
+    fn compile(&mut self, files: &[PathBuf], figures: &Figures) -> Result<Reached, WarmError> {
+        let (bytes, keys) = room::spare(figures);
+        self.within(files, figures, Spare::Leave { bytes, keys })
+    }
+
+    fn within(&mut self, files: &[PathBuf], figures: &Figures, spare: Spare) -> Result<Reached, WarmError> {
+        let stop = &self.subject.deploy.stop;
+        batches::compile(&self.cache, files, figures, spare, stop, self.progress)
     }
 
     fn need(&self, look: &Look, order: &Order<'_>) -> Need {
@@ -143,15 +148,26 @@ impl Run<'_, '_, '_> {
 
     /// A fresh master knows nothing of what is live, and a rollback would lead there too: what is used of it is compiled
     /// as far as there is room, and no word is lost about what is not.
-    fn way_back(
+    fn way_back(&mut self, files: &[PathBuf], reached: &mut Reached) -> Result<(), WarmError> {
+        if reached.stopped == Stopped::End {
+            reached.figures = self.compile(files, &reached.figures)?.figures;
+        }
+        Ok(())
+    }
+
+    /// What visitors use of the release does not fit: the first of them would make PHP restart the cache, right after the
+    /// flip. Where it will, it does so now.
+    fn over_the_brim(
         &mut self,
-        live: Option<&Path>,
-        order: &Order<'_>,
+        files: &[PathBuf],
+        look: &mut Look,
         reached: &mut Reached,
     ) -> Result<(), WarmError> {
-        let Some(live) = live.filter(|_| reached.stopped == Stopped::End) else { return Ok(()) };
-        let files: Vec<PathBuf> = order.used.iter().map(|path| below(live, path)).collect();
-        reached.figures = self.through(&files, reached.figures.clone())?.figures;
+        self.heal(look)?;
+        if look.figures.would_restart(look.figures.wasted) {
+            let files = files.get(reached.done..).unwrap_or_default();
+            reached.stopped = self.within(files, &look.figures, Spare::Nothing)?.stopped;
+        }
         Ok(())
     }
 
@@ -217,84 +233,25 @@ impl Run<'_, '_, '_> {
     }
 
     /// Waits until the cache takes scripts again, or will not.
-    fn after_restart(&self) -> Result<Figures, WarmError> {
+    fn after_restart(&self, restarts: u64, done: &mut Done) -> Result<Figures, WarmError> {
         let until = Instant::now() + RESTART;
         loop {
             let figures = self.cache.look(None, None)?.figures;
             if !figures.restarting || Instant::now() >= until {
+                if figures.restarts != restarts {
+                    done.warnings.push(format!("PHP restarted the opcache of {}", self.cache.pool()));
+                }
                 return Ok(figures);
             }
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 
-    /// Compiles these files, in batches, and what failed again alone: two files with one function cannot be compiled
-    /// by one request.
-    fn through(&mut self, paths: &[PathBuf], figures: Figures) -> Result<Reached, WarmError> {
-        let bounds = Bounds { time: BATCH, bytes: room::spare(&figures), keys: room::spare_keys(&figures) };
-        let mut pace = Pace::from(&figures);
-        let mut reached = Reached {
-            cached: 0,
-            done: 0,
-            stopped: Stopped::End,
-            figures,
-            errors: Vec::new(),
-            left: Vec::new(),
-        };
-        let mut alone = Vec::new();
-        while reached.done < paths.len() {
-            self.not_stopped()?;
-            let batch = paths.get(reached.done..).unwrap_or_default();
-            let batch = batch.get(..FILES).unwrap_or(batch);
-            let began = Instant::now();
-            let compiled = self.cache.compile(batch.iter().map(PathBuf::as_path), bounds)?;
-            let took = began.elapsed();
-            let named =
-                |(index, line, why): (usize, u64, String)| Some((batch.get(index)?.clone(), line, why));
-            reached.cached += compiled.cached;
-            reached.done += compiled.done;
-            reached.errors.extend(compiled.errors.into_iter().filter_map(named));
-            alone.extend(compiled.again.into_iter().filter_map(named));
-            reached.stopped = compiled.stopped;
-            let pause = pace.pause(&compiled.figures, took);
-            reached.figures = compiled.figures;
-            (self.progress)(reached.done, paths.len());
-            match compiled.stopped {
-                Stopped::End | Stopped::Time => {}
-                Stopped::Room | Stopped::Restart => break,
-            }
-            std::thread::sleep(pause);
+    /// Warns early.
+    fn look_ahead(&self, ahead: Forecast, done: &mut Done) {
+        if ahead.deploys < FEW && self.subject.deploy.fresh_pool.is_none() {
+            done.warnings.push(format!("the opcache of {} has {ahead}", self.cache.pool()));
         }
-        for (path, _, _) in alone {
-            self.not_stopped()?;
-            let compiled = self.cache.compile([path.as_path()], bounds)?;
-            let named = |(_, line, why): (usize, u64, String)| (path.clone(), line, why);
-            reached.cached += compiled.cached;
-            reached.errors.extend(compiled.errors.into_iter().map(named));
-            reached.left.extend(compiled.again.into_iter().map(named));
-            reached.figures = compiled.figures;
-        }
-        Ok(reached)
-    }
-
-    fn not_stopped(&self) -> Result<(), WarmError> {
-        match self.subject.deploy.stop.load(Ordering::SeqCst) {
-            true => Err(WarmError::Stopped),
-            false => Ok(()),
-        }
-    }
-
-    /// Warns early: of what the next deploys will meet, and of what else is nearly used up.
-    fn look_ahead(&self, figures: &Figures, need: Need, done: &mut Done) {
-        let pool = self.cache.pool();
-        let ahead = room::forecast(figures, need);
-        let fresh = self.subject.deploy.fresh_pool.is_some();
-        if ahead.deploys < FEW && !fresh && done.warnings.is_empty() {
-            done.warnings.push(format!("the opcache of {pool} has {ahead}"));
-        }
-        let always = self.subject.deploy.fresh_pool.as_ref().is_some_and(|fresh| fresh.always);
-        done.warnings
-            .extend(advice::of(figures, always).into_iter().map(|advice| format!("{pool}: {advice}")));
     }
 }
 

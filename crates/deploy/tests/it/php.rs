@@ -105,6 +105,26 @@ fn two_files_that_declare_the_same_function_are_compiled_all_the_same() {
 }
 
 #[test]
+fn whatever_runs_in_a_deploy_is_told_its_release() {
+    let fpm = Fpm::start();
+    let keys = "[warm]\nrequests = ['/warm']\n[health]\npath = '/health'\nattempts = 1\n\
+                [hooks]\nafter_stage = ['php -r \"echo getenv(\\\"CUTOVER_RELEASE\\\");\"']\nbefore_flip = ['echo $CUTOVER_RELEASE']\n\
+                after_flip = ['echo $CUTOVER_RELEASE']\n";
+    let shop = shop(&fpm, keys);
+    let told = "<?php file_put_contents(__DIR__ . '/../../../told', $_SERVER['REQUEST_URI'] . ' ' . $_SERVER['CUTOVER_RELEASE'] . ' ' . getenv('CUTOVER_RELEASE') . \"\\n\", FILE_APPEND);";
+    shop.source("public/index.php", told);
+    let told = shop.deploy();
+    assert_eq!(told.outcome.ending, Ending::Live, "{:?}", told.outcome);
+    let id = told.outcome.release.clone().unwrap();
+    assert_eq!(told.output(), [id.as_str(), id.as_str(), id.as_str()]);
+    let asked = std::fs::read_to_string(shop.path("app/told")).unwrap();
+    let lines: Vec<&str> = asked.lines().collect();
+    // Once before the flip and once, through the pool, as nobody listens, after it.
+    let (warm, health) = (format!("/warm {id} {id}"), format!("/health {id} {id}"));
+    assert_eq!(lines, [warm.as_str(), &health, &health]);
+}
+
+#[test]
 fn an_ill_release_is_found_before_the_flip() {
     let fpm = Fpm::start();
     let shop = shop(&fpm, HEALTH);

@@ -67,7 +67,7 @@ fn known(cache: &Cache, look: &Look, live: &Release, back: Option<&Release>, emb
     let (scripts, bytes) = share(live);
     let keys_each = if figures.scripts == 0 { 1.0 } else { figures.keys as f64 / figures.scripts as f64 };
     let need = Need { bytes, keys: (scripts as f64 * keys_each).ceil() as u64 };
-    let ahead = (scripts > 0).then(|| room::forecast(figures, need));
+    let ahead = (scripts > 0).then(|| room::forecast(figures, need, look.others(&live.name)));
     let mut lines = vec![
         format!("  opcache  {}: {}", cache.pool(), full(figures)),
         format!("           {}", shares(look, live, back)),
