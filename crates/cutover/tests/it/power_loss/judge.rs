@@ -5,6 +5,7 @@ use release::manifest::{Kind, Manifest};
 use release::{App, ReleaseId, history};
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What must be true of a tree.
 #[derive(Debug, Clone)]
@@ -13,6 +14,8 @@ pub struct Wanted {
     pub live: Vec<Option<String>>,
     /// Below the live release these can be read, shared places included.
     pub content: Vec<(&'static str, &'static str)>,
+    /// A release without a seal is as it was found here; `None`: there may be none.
+    pub found: Option<Arc<Tree>>,
 }
 
 /// Judges trees; what it knows already it does not look at again.
@@ -35,7 +38,7 @@ impl Judge {
             return Err(format!("live is {live:?}, and should be one of {:?}", wanted.live));
         }
         if let Some(id) = &live {
-            whole(tree, id)?;
+            whole(tree, id, wanted.found.as_deref())?;
             for (path, content) in &wanted.content {
                 let read = tree.read(format!("current/{path}").as_bytes());
                 if read != Some(content.as_bytes()) {
@@ -82,8 +85,13 @@ pub fn live(tree: &Tree) -> Result<Option<String>, String> {
 }
 
 /// Whether a release is what its seal says, to the last byte.
-fn whole(tree: &Tree, id: &str) -> Result<(), String> {
-    let seal = tree.read(format!(".cutover/manifests/{id}").as_bytes()).ok_or(format!("{id} has no seal"))?;
+fn whole(tree: &Tree, id: &str, found: Option<&Tree>) -> Result<(), String> {
+    let seal = match (tree.read(format!(".cutover/manifests/{id}").as_bytes()), found) {
+        (Some(seal), _) => seal,
+        (None, Some(found)) if files(tree, id) == files(found, id) => return Ok(()),
+        (None, Some(_)) => return Err(format!("{id} is not what was found")),
+        (None, None) => return Err(format!("{id} has no seal")),
+    };
     let manifest = Manifest::parse(seal).map_err(|error| format!("the seal of {id}: {error}"))?;
     if *manifest.id() != ReleaseId::parse(id).unwrap() {
         return Err(format!("the seal of {id} is that of {}", manifest.id()));
@@ -112,4 +120,18 @@ fn whole(tree: &Tree, id: &str) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("{id} has {} entries, {} were sealed", found.len(), manifest.len())),
     }
+}
+
+/// The bytes of files and links, by path.
+type Files<'t> = Vec<(Vec<u8>, Option<&'t [u8]>)>;
+
+/// What is in a release.
+fn files<'t>(tree: &'t Tree, id: &str) -> Option<Files<'t>> {
+    let top = tree.find(format!("releases/{id}").as_bytes(), false)?;
+    let bytes = |ino: Ino| match &tree.nodes[ino] {
+        Node::File { data, .. } => Some(data.as_slice()),
+        Node::Link { text } => Some(text.as_slice()),
+        Node::Dir { .. } => None,
+    };
+    Some(tree.below(top).into_iter().map(|(path, ino)| (path, bytes(ino))).collect())
 }

@@ -23,7 +23,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::process::Command;
-use story::{COPIED, LINKED, Played};
+use story::{ADOPTED, COPIED, LINKED, Played};
 use trace::{Arg, Call};
 use tree::{Node, Tree};
 
@@ -70,7 +70,7 @@ fn shape(tree: &Tree) -> Vec<String> {
 
 #[test]
 fn the_model_of_the_disk_is_what_the_disk_is() {
-    for story in [&*COPIED, &*LINKED] {
+    for story in [&*COPIED, &*LINKED, &*ADOPTED] {
         let model = story.replay(|_| true).disk.now;
         assert_eq!(shape(&model), shape(&Disk::of(&story.root()).now));
     }
@@ -86,30 +86,49 @@ fn whatever_a_power_cut_leaves_of_deploys_and_a_rollback_one_whole_release_is_li
 }
 
 #[test]
+fn whatever_a_power_cut_leaves_of_an_adoption_what_was_live_is_and_adopting_again_ends_it() {
+    go_on_now_and_then(ADOPTED.replay(|_| true), 13, &["adopt", "--good", "1"]);
+}
+
+#[test]
 fn after_a_power_cut_the_next_command_finishes_or_undoes_what_was_begun() {
+    go_on_now_and_then(LINKED.replay(|_| true), 61, &["prune"]);
+}
+
+/// Runs this command on some of the trees that a power cut may leave.
+fn go_on_now_and_then(played: Played, every: usize, args: &[&str]) {
     let memory = Path::new("/dev/shm");
     let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
     let (mut turn, mut judge) = (0, Judge::new());
-    let cut = cut_everywhere(LINKED.replay(|_| true), |tree, wanted| {
+    let cut = cut_everywhere(played, |tree, wanted| {
         turn += 1;
-        if turn % 61 == 0 {
-            go_on(tree, wanted, &mut judge, &dir.path().join(turn.to_string()));
+        if turn % every == 0 {
+            go_on(tree, wanted, &mut judge, &dir.path().join(turn.to_string()), args);
         }
     });
-    assert!(cut.is_ok() && turn > 1_000, "{turn}");
+    cut.unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert!(turn > 200, "{turn}");
 }
 
 /// Runs the next command on what was left.
-fn go_on(tree: &Tree, wanted: &Wanted, judge: &mut Judge, at: &Path) {
+fn go_on(tree: &Tree, wanted: &Wanted, judge: &mut Judge, at: &Path, args: &[&str]) {
     std::fs::create_dir(at).unwrap();
     let root = at.join("app");
     lay::out(tree, &root);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
-    let output = command.arg("-C").arg(&root).arg("prune").output().unwrap();
-    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        let output = command.arg("-C").arg(&root).args(args).output().unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&told).into_owned())
+    };
+    let (mut done, mut told) = run(args);
+    // What is adopted is not adopted again.
+    if !done && told.contains("this app is Cutover's already") {
+        (done, told) = run(&["prune"]);
+    }
     let left = || format!("it said {told}; left was\n{}", shape(tree).join("\n"));
     // Before anything was ever live it refuses, once it has tidied up.
-    assert!(output.status.success() || judge::live(tree).unwrap().is_none(), "{}", left());
+    assert!(done || judge::live(tree).unwrap().is_none(), "{}", left());
     let app = App::new(&root, Path::new("current"), &[]).unwrap();
     assert!(deploy::journal::look(&app).unwrap().is_none(), "{}", left());
     let mut after = Disk::of(&root).now;

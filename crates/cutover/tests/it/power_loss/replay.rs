@@ -88,8 +88,15 @@ impl Replay {
                 self.disk.change(Change::Mode { ino, mode: call.number(first + 1) as u32 }, at);
             }
             "utimensat" => {
-                assert_eq!(call.word(1), "NULL", "{call:?}");
-                let Some(ino) = self.opened(call, 0) else { return };
+                let ino = match &call.args[1] {
+                    // Through an open file; else by path, at whose end a link may be meant.
+                    Arg::Word(_) => self.opened(call, 0),
+                    Arg::Text(_) | Arg::Open { .. } => {
+                        let follow = !call.word(3).contains("AT_SYMLINK_NOFOLLOW");
+                        self.path(call, 0, 1).and_then(|path| self.disk.now.find(&path, follow))
+                    }
+                };
+                let Some(ino) = ino else { return };
                 self.disk.change(Change::Time { ino, mtime_ns: time(call.word(2)) }, at);
             }
             "fsync" | "fdatasync" => {

@@ -5,7 +5,8 @@ use super::judge::{self, Wanted};
 use super::replay::Replay;
 use super::trace::{self, Call};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::process::Command;
+use std::sync::{Arc, LazyLock};
 
 /// What was recorded.
 pub struct Story {
@@ -15,6 +16,8 @@ pub struct Story {
     commands: Vec<Vec<Call>>,
     /// What can be read below each release, by whatever way.
     content: Vec<(&'static str, &'static str)>,
+    /// Whether releases stood there before, which nobody sealed.
+    found: bool,
 }
 
 /// What was replayed.
@@ -29,13 +32,38 @@ pub static COPIED: LazyLock<Story> = LazyLock::new(|| deploys("copy"));
 /// The same; releases share files with the store.
 pub static LINKED: LazyLock<Story> = LazyLock::new(|| deploys("hardlink"));
 
+/// A tree of Deployer's is adopted, rolled back in, flipped in, and handed back.
+pub static ADOPTED: LazyLock<Story> = LazyLock::new(|| {
+    let mut story = Story::begin(|root| {
+        let script = r#"
+mkdir -p .dep releases shared/storage; echo kept > shared/storage/file
+for n in 1 2 3; do
+  echo $n > .dep/latest_release
+  echo '{"created_at":"2026-11-22T15:26:4'$n'+0000","release_name":"'$n'","user":"alice","target":"main"}' >> .dep/releases_log
+  mkdir -p releases/$n/public; echo $n > releases/$n/public/index.php
+  ln -s ../../shared/storage releases/$n/storage
+  ln -s releases/$n release
+  [ $n = 3 ] || mv -T release current
+done
+touch -h -d '1 hour ago' release"#;
+        let done = Command::new("bash").args(["-euc", script]).current_dir(root).status().unwrap();
+        assert!(done.success());
+    });
+    (story.content, story.found) = (vec![("storage/file", "kept\n")], true);
+    for args in [&["adopt", "--good", "1"][..], &["rollback"], &["flip", "2"], &["adopt", "--undo"]] {
+        story.cutover(args);
+    }
+    story
+});
+
 fn deploys(link_mode: &str) -> Story {
-    let mut story = Story::begin(&format!(
+    let config = format!(
         "[app]\nshared_dirs = ['data']\nkeep = 1\nkeep_for = '0s'\nlink_mode = '{link_mode}'\n\n\
          [source]\ndir = '../source'\n\n[hooks]\nafter_stage = ['echo warm > cache.php']\n"
-    ));
-    story.cutover(&["deploy"]);
-    for text in ["two", "three", "four"] {
+    );
+    let mut story = Story::begin(|root| std::fs::write(root.join("cutover.toml"), &config).unwrap());
+    story.content = vec![("data/seed", "sown"), ("cache.php", "warm\n")];
+    for text in ["one", "two", "three", "four"] {
         story.edit("index.html", text);
         story.cutover(&["deploy"]);
     }
@@ -44,17 +72,17 @@ fn deploys(link_mode: &str) -> Story {
 }
 
 impl Story {
-    fn begin(config: &str) -> Story {
+    /// With what stands in the app's directory, and a source beside it.
+    fn begin(stands: impl Fn(&Path)) -> Story {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("app");
         for below in ["app", "source/lib/deep", "source/data"] {
             std::fs::create_dir_all(dir.path().join(below)).unwrap();
         }
-        std::fs::write(root.join("cutover.toml"), config).unwrap();
-        let content = vec![("data/seed", "sown"), ("cache.php", "warm\n")];
-        let story = Story { initial: Replay::of(&root), dir, commands: Vec::new(), content };
+        stands(&root);
+        let initial = Replay::of(&root);
+        let story = Story { dir, initial, commands: Vec::new(), content: Vec::new(), found: false };
         for (file, text) in [
-            ("index.html", "one"),
             ("lib/same.php", "<?php // the same in all releases"),
             ("lib/deep/x.php", "<?php // deep"),
             ("data/seed", "sown"),
@@ -86,14 +114,15 @@ impl Story {
     /// live; when it is over, only that.
     pub fn replay(&self, mut wanted: impl FnMut(&Call) -> bool) -> Played {
         let mut replay = self.initial.clone();
-        let (mut chapters, mut live) = (Vec::new(), None);
+        let (mut chapters, mut live) = (Vec::new(), judge::live(&replay.disk.now).unwrap());
+        let found = self.found.then(|| Arc::new(replay.disk.now.clone()));
+        let wanted_of = |live| Wanted { live, content: self.content.clone(), found: found.clone() };
         for calls in &self.commands {
             let calls: Vec<&Call> = calls.iter().filter(|call| wanted(call)).collect();
             let end = replay.command(&calls);
             let before = std::mem::replace(&mut live, judge::live(&replay.disk.now).unwrap());
-            let content = &self.content;
-            chapters.push((end, Wanted { live: vec![before, live.clone()], content: content.clone() }));
-            chapters.push((end + 1, Wanted { live: vec![live.clone()], content: content.clone() }));
+            chapters.push((end, wanted_of(vec![before, live.clone()])));
+            chapters.push((end + 1, wanted_of(vec![live.clone()])));
         }
         Played { disk: replay.disk, chapters }
     }
