@@ -2,7 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -77,6 +77,8 @@ pub struct Outcome {
     pub left: Option<ReleaseId>,
     /// Which step failed, and why.
     pub failure: Option<(Step, String)>,
+    /// It failed because something is in use or cannot be told: another time it may be possible.
+    pub refused: bool,
     /// What went wrong without making it fail.
     pub problems: Vec<String>,
     /// How long each step took, in milliseconds.
@@ -98,6 +100,7 @@ pub enum EngineError {
 
 /// Runs a deploy from where its journal stands to its end.
 pub fn run(deploy: &Deploy<'_>, mut journal: Journal) -> Result<Outcome, EngineError> {
+    let mut refused = false;
     let ending = loop {
         let step = match phase::next(journal.plan(), journal.entries())? {
             Next::End(ending) => break ending,
@@ -119,6 +122,7 @@ pub fn run(deploy: &Deploy<'_>, mut journal: Journal) -> Result<Outcome, EngineE
                 deploy.tell(Event::Done { step, took_ms: now_ms().saturating_sub(began_ms), told });
             }
             Err(error) => {
+                refused |= error.is_refusal();
                 let lost = deploy.lead.filter(|_| matches!(error, StepError::Stopped));
                 let why = lost.and_then(|lead| lead.why_stopped()).unwrap_or_else(|| error.to_string());
                 let why = deploy.masked(&why);
@@ -127,7 +131,8 @@ pub fn run(deploy: &Deploy<'_>, mut journal: Journal) -> Result<Outcome, EngineE
             }
         }
     };
-    Ok(finish(deploy, journal, ending)?)
+    let outcome = finish(deploy, journal, ending)?;
+    Ok(Outcome { refused, ..outcome })
 }
 
 /// Runs what follows a failure, writes down how it went, and closes the journal.
@@ -162,6 +167,7 @@ fn finish(deploy: &Deploy<'_>, mut journal: Journal, ending: Ending) -> Result<O
         ending,
         release: journal.release().cloned(),
         left: journal.left().cloned(),
+        refused: false,
         failure: journal.failure().map(|(step, why)| (step, why.to_owned())),
         problems,
         took_ms: journal.took_ms(),
@@ -258,7 +264,7 @@ impl Deploy<'_> {
             ("CUTOVER_SHARED", app.shared().into()),
             ("CUTOVER_CACHE", app.cache().into()),
             ("CUTOVER_RELEASE", id(release)),
-            ("CUTOVER_RELEASE_DIR", release.map(|id| app.release(id).into()).unwrap_or_default()),
+            ("CUTOVER_RELEASE_DIR", release.map(|id| place_of(app, id).into()).unwrap_or_default()),
             ("CUTOVER_PREVIOUS", id(previous)),
             ("CUTOVER_REVISION", text(revision.commit)),
             ("CUTOVER_BRANCH", text(revision.branch)),
@@ -271,4 +277,9 @@ impl Deploy<'_> {
         }
         env
     }
+}
+
+/// Where a release stands or is to stand: its slot, where it has one.
+fn place_of(app: &App, id: &ReleaseId) -> PathBuf {
+    release::slot::of(app, id).map_or_else(|| app.release(id), |slot| app.slot(&slot))
 }

@@ -5,7 +5,7 @@
 //! It is put in place by a rename, so a request sees the damaged file or the whole one. What nobody has any more is
 //! told, not guessed.
 
-mod donors;
+pub(crate) mod donors;
 mod mend;
 
 use std::ffi::OsStr;
@@ -113,7 +113,31 @@ pub fn fsck(
         progress(id.as_str());
         release(app, id, writable, mode, &donors, &mut report);
     }
+    if only.is_empty() {
+        progress("releases that are only in the store");
+        stored(app, &donors, &mut report)?;
+    }
     Ok(report)
+}
+
+/// Looks whether what lost its slot could be brought back.
+fn stored(app: &App, donors: &Donors, report: &mut Report) -> std::io::Result<()> {
+    for manifest in release::slot::stored(app)? {
+        report.releases += 1;
+        for (path, entry) in manifest.entries() {
+            let Kind::File { hash, .. } = &entry.kind else { continue };
+            report.files += 1;
+            if !donors.has(hash) {
+                report.findings.push(Finding {
+                    release: Some(manifest.id().clone()),
+                    path: PathBuf::from(OsStr::from_bytes(path)),
+                    wrong: Wrong::Missing,
+                    outcome: Outcome::Lost,
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Every release that has a manifest and stands somewhere.

@@ -302,7 +302,7 @@ fn failure(entries: &[Entry]) -> Option<(Step, &str)> {
 
 fn about<'a>(plan: &'a Plan, entries: &'a [Entry]) -> Option<&'a ReleaseId> {
     match &plan.aim {
-        Aim::Rollback { to, .. } => Some(to),
+        Aim::Rollback { to, .. } | Aim::Restore { to, .. } => Some(to),
         Aim::Deploy { .. } => entries.iter().find_map(|entry| {
             let Said::Done(Receipt::Built { release, .. }) = &entry.said else { return None };
             Some(release)

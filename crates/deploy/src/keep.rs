@@ -3,11 +3,11 @@
 //! Never gone: what is live, what a rollback would go to, what was live of late, what anybody uses. Besides those so
 //! many good ones stay as is configured; failed ones are counted apart, so that they never push out a good one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use release::history::{self, What};
-use release::list::{self, Listed, Seal};
+use release::list::{self, Listed, Seal, Stands};
 use release::live::LiveError;
 use release::lock::DeployLock;
 use release::prune::{self, RetireError};
@@ -15,6 +15,7 @@ use release::{ReleaseId, live};
 
 use crate::pack;
 use crate::papers;
+use crate::slot;
 use crate::store;
 use crate::used::{self, Workers};
 
@@ -25,6 +26,8 @@ pub struct Rule {
     pub keep: u32,
     /// A release stays at least so long after it was live.
     pub keep_for: Duration,
+    /// In slot mode: what stands in a slot stays, for it takes no room that the next release would not take.
+    pub slots: bool,
 }
 
 /// Why a release stays.
@@ -34,6 +37,8 @@ pub enum Stays {
     Live,
     /// A rollback would go to it.
     Rollback,
+    /// It stands in a slot, until another takes its turn there.
+    Slot,
     /// It was live of late.
     Recent,
     /// It is one of those to keep.
@@ -107,6 +112,7 @@ pub fn after_next(lock: &DeployLock, rule: Rule) -> Result<Vec<ReleaseId>, Prune
 
 /// Takes away what may go.
 pub fn prune(lock: &DeployLock, rule: Rule, workers: &[Workers]) -> Result<Pruned, PruneError> {
+    let app = lock.app();
     let chosen = look(lock, rule)?;
     let mut pruned = Pruned::default();
     let mut retired = Vec::new();
@@ -115,13 +121,25 @@ pub fn prune(lock: &DeployLock, rule: Rule, workers: &[Workers]) -> Result<Prune
     if !candidates.is_empty() {
         let (busy, problems) = busy(lock, workers);
         pruned.problems.extend(problems);
-        for Listed { id, .. } in candidates {
+        for Listed { id, stands, .. } in candidates {
             if let Some((_, by)) = busy.iter().find(|(used, _)| used == id) {
                 pruned.used.push((id.clone(), by.clone()));
                 continue;
             }
-            match prune::retire_under(lock, id) {
-                Ok(gone) => retired.push(gone),
+            let gone = match stands {
+                Stands::Own => prune::retire_under(lock, id).map(Some),
+                Stands::Slot(slot) => {
+                    if let Err(why) = slot::note_all(app, slot) {
+                        pruned.problems.push(why);
+                        continue;
+                    }
+                    prune::retire_under(lock, id).map(Some)
+                }
+                Stands::Store => prune::forget(lock, id).map(|()| None),
+            };
+            match gone {
+                Ok(Some(gone)) => retired.push(gone),
+                Ok(None) => pruned.gone.push(id.clone()),
                 Err(RetireError::InUse { .. }) => pruned.used.push((id.clone(), "a lease".into())),
                 Err(RetireError::Live { .. }) => pruned.used.push((id.clone(), "the link".into())),
                 Err(error) => pruned.problems.push(error.to_string()),
@@ -161,16 +179,30 @@ pub fn prune(lock: &DeployLock, rule: Rule, workers: &[Workers]) -> Result<Prune
 
 /// Who uses which release without a lease; and what could not be asked.
 fn busy(lock: &DeployLock, workers: &[Workers]) -> (Vec<(ReleaseId, String)>, Vec<String>) {
-    let releases = lock.app().releases();
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "releases/ lies above the link: no flip changes where it is"
-    )]
-    let releases = releases.canonicalize().unwrap_or(releases);
-    let mut busy: Vec<(ReleaseId, String)> = used::by_process(&releases).into_iter().collect();
+    let app = lock.app();
+    let (mut busy, mut problems) = below(&app.releases(), workers);
+    // Who works in a slot works in the release whose turn it is.
+    let slots = release::slot::all(app).unwrap_or_default();
+    if !slots.is_empty() {
+        let (users, silent) = below(&app.slots(), workers);
+        for slot in &slots {
+            let ids = release::slot::named(app, slot).unwrap_or_default();
+            let by = users.iter().find(|(name, _)| name.as_str() == slot.as_str());
+            busy.extend(by.iter().flat_map(|(_, by)| ids.iter().map(|id| (id.clone(), by.clone()))));
+        }
+        problems = silent;
+    }
+    (busy, problems)
+}
+
+/// Who uses which of the directories in `dir`.
+fn below(dir: &Path, workers: &[Workers]) -> (Vec<(ReleaseId, String)>, Vec<String>) {
+    #[allow(clippy::disallowed_methods, reason = "it lies above the releases: no flip changes where it is")]
+    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let mut busy: Vec<(ReleaseId, String)> = used::by_process(&dir).into_iter().collect();
     let mut problems = Vec::new();
     for workers in workers {
-        match used::by_worker(&releases, workers) {
+        match used::by_worker(&dir, workers) {
             Ok(found) => busy.extend(found),
             Err(why) => problems.push(format!("what PHP workers run could not be asked: {why}")),
         }
@@ -196,6 +228,7 @@ fn choose(listed: Vec<Listed>, back: Option<&ReleaseId>, rule: Rule, now: System
             () if release.live => Some(Stays::Live),
             () if unfinished => Some(Stays::Unfinished),
             () if back == Some(&release.id) => Some(Stays::Rollback),
+            () if rule.slots && matches!(release.stands, Stands::Slot(_)) => Some(Stays::Slot),
             () if *room > 0 => {
                 *room -= 1;
                 Some(if failed { Stays::Failed } else { Stays::Kept })

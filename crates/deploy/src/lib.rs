@@ -24,6 +24,7 @@
 //! - before the first deploy: [`init`], [`preset`]; what other tools deployed: [`adopt`]
 //! - a tree becomes a release: [`source`], [`stage`], [`store`] (blobs by content, an index of what was staged last), [`pack`]
 //! - what is to be done: [`plan`], [`phase`]; what was: [`receipt`], [`journal`], [`record`]
+//! - into a directory that releases take turns in: [`slot`]
 //! - doing it: [`engine`], [`step`], [`recover`]; its tools [`hook`], [`running`], [`health`], [`warm`], [`opcache`], [`keep`],
 //!   [`papers`], [`used`], [`name`]
 //! - what a release is, afterwards: [`diff`], [`fsck`]
@@ -57,6 +58,7 @@ pub mod record;
 pub mod recover;
 mod room;
 pub mod running;
+pub mod slot;
 pub mod source;
 pub mod stage;
 pub mod step;

@@ -25,7 +25,7 @@ pub fn sweep(lock: &DeployLock) -> std::io::Result<usize> {
     let mut gone = Vec::new();
     for name in names {
         let id = ReleaseId::parse(&name).ok();
-        if id.as_ref().is_some_and(|id| app.places(id).iter().any(|place| place.exists())) {
+        if id.as_ref().is_some_and(|id| stands(app, id)) {
             continue;
         }
         match failed_ms(app, &name, id.as_ref()) {
@@ -42,6 +42,11 @@ pub fn sweep(lock: &DeployLock) -> std::io::Result<usize> {
         }
     }
     Ok(gone.len())
+}
+
+/// Whether there is such a release: a tree, or a seal whose contents the store has.
+fn stands(app: &App, id: &ReleaseId) -> bool {
+    app.manifest(id).exists() || app.places(id).iter().any(|place| place.exists())
 }
 
 /// When the deploy that this tells of failed; `None`: it did not.

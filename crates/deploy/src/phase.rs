@@ -58,6 +58,7 @@ fn first(plan: &Plan) -> Next {
     match plan.aim {
         Aim::Deploy { .. } => Next::Run(Step::Build),
         Aim::Rollback { .. } => Next::Run(Step::Flip),
+        Aim::Restore { .. } => Next::Run(Step::Stage),
     }
 }
 

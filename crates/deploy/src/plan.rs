@@ -40,13 +40,21 @@ pub enum Aim {
         /// Whether what is left is bad.
         leaves_bad: bool,
     },
+    /// A release that was live before and lost its slot to another: it is put together again first.
+    Restore {
+        /// Which.
+        #[serde(with = "text")]
+        to: ReleaseId,
+        /// Whether what is left is bad.
+        leaves_bad: bool,
+    },
 }
 
 impl Plan {
     /// Whether it goes back.
     pub fn is_rollback(&self) -> bool {
         match self.aim {
-            Aim::Rollback { .. } => true,
+            Aim::Rollback { .. } | Aim::Restore { .. } => true,
             Aim::Deploy { .. } => false,
         }
     }

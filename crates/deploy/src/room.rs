@@ -5,6 +5,7 @@ use rustix::io::Errno;
 
 use crate::engine::Deploy;
 use crate::journal::{Journal, JournalError};
+use crate::slot;
 
 /// Writes a line of the journal. Where there is no room for it, room is made first; only before the flip.
 pub(crate) fn or_make(
@@ -45,6 +46,7 @@ fn make(deploy: &Deploy<'_>, journal: &Journal) {
     {
         made.delete().unwrap_or(());
     }
+    slot::stage::clear_next(deploy.app()).unwrap_or(());
     prune::empty_trash(deploy.lock).map(drop).unwrap_or(());
     std::fs::remove_dir_all(deploy.app().work()).unwrap_or(());
     std::fs::remove_dir_all(deploy.app().half()).unwrap_or(());

@@ -23,7 +23,7 @@ mod put;
 mod rules;
 mod salvage;
 mod seal;
-mod shared;
+pub(crate) mod shared;
 mod sharing;
 pub(crate) mod traits;
 pub(crate) mod tree;
@@ -41,6 +41,7 @@ use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+use crate::slot::{Base, SlotError};
 use crate::store::{Store, index};
 
 pub use look::{Change, Oddity, Preview, look};
@@ -163,6 +164,9 @@ pub enum StageError {
         /// What the kernel said.
         why: Errno,
     },
+    /// There is no slot to stage it in, or not all that it consisted of.
+    #[error("{0}")]
+    Slot(#[from] SlotError),
     /// What a killed command left could not be moved out of the way.
     #[error("cannot move what a killed deploy left out of the way: {0}")]
     Leftover(RetireError),
@@ -195,42 +199,77 @@ pub fn stage(
     let source = open_tree(from)?;
     let store = Store::open(app)?;
     let links = shared::prepare(app, rules, &source, from)?;
-    let mut tries = 0;
-    let mut staged = loop {
-        tries += 1;
+    let dir = app.release(id);
+    let filled = tries(|| {
         discard(app, id)?;
-        match once(app, rules, (&source, from), id, &store, &links, progress) {
-            Err(StageError::Changing { .. }) if tries < TRIES => {
-                std::thread::sleep(std::time::Duration::from_millis(100));
-            }
-            staged => break staged?,
-        }
-    };
+        let filled = fill(app, rules, (&source, from), &dir, None, &store, &links, progress)?;
+        grant::all(app, rules, &filled.creator, &filled.top, &dir)?;
+        Ok(filled)
+    })?;
+    let mut staged = filled.staged;
+    filled.note(app, id)?;
     staged.took_ms = began.elapsed().as_millis() as u64;
     Ok(staged)
 }
 
-/// One attempt, into a release that is not there yet.
-fn once(
+/// Tries again while the source changes.
+pub(crate) fn tries<T>(mut once: impl FnMut() -> Result<T, StageError>) -> Result<T, StageError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match once() {
+            Err(StageError::Changing { .. }) if tries < TRIES => {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// A directory that a source was staged into.
+pub(crate) struct Filled {
+    pub staged: Staged,
+    pub top: OwnedFd,
+    pub creator: create::Creator,
+    from_ns: i64,
+    rows: Vec<index::Rows>,
+}
+
+impl Filled {
+    /// Writes down what was staged, for the seal and the next time.
+    pub fn note(self, app: &App, id: &ReleaseId) -> Result<(), StageError> {
+        let until_ns = now_ns();
+        index::save(app, id, (self.from_ns, until_ns), self.rows)?;
+        wait_past(until_ns);
+        Ok(())
+    }
+}
+
+/// One attempt, into a directory that is not there yet; but for what `base` has already.
+#[allow(clippy::too_many_arguments, reason = "each is another thing, and both who call it have all of them")]
+pub(crate) fn fill(
     app: &App,
     rules: &Rules,
     (source, from): (&OwnedFd, &Path),
-    id: &ReleaseId,
+    dir: &Path,
+    base: Option<&Base>,
     store: &Store,
     links: &[shared::SharedLink],
     progress: &mut dyn FnMut(Progress),
-) -> Result<Staged, StageError> {
-    let dir = app.release(id);
-    atomic::make_dir(&dir)?;
-    let release = create::open_dir(CWD, &dir).map_err(unwritten(&dir))?;
+) -> Result<Filled, StageError> {
+    atomic::make_dir(dir)?;
+    let release = create::open_dir(CWD, dir).map_err(unwritten(dir))?;
     let before = index::load(app);
-    let sharing = sharing::settle(rules, store, &release)?;
+    let sharing = match base {
+        None => sharing::settle(rules, store, &release)?,
+        Some(_) => sharing::settle(rules, store, &release)?.unlinked(),
+    };
     let salvaged = salvage::salvage(app, store, sharing);
     let from_ns = now_ns();
     let plan = tree::Plan {
         from,
-        to: &dir,
-        creator: create::Creator::new(rules.owner(), &release).map_err(unwritten(&dir))?,
+        to: dir,
+        creator: create::Creator::new(rules.owner(), &release).map_err(unwritten(dir))?,
         sharing,
         has_blobs: before.is_some() || salvaged > 0,
         exclude: &rules.exclude,
@@ -239,20 +278,17 @@ fn once(
         avoid: tree::own_dirs(app),
         store: Some(store),
         index: before.as_ref(),
+        base,
         now_ns: from_ns,
     };
-    plan.creator.finish_top(&release).map_err(unwritten(&dir))?;
+    plan.creator.finish_top(&release).map_err(unwritten(dir))?;
     let mut done = tree::copy(&plan, source, &release, progress)?;
     for link in links {
-        link.make(&plan.creator, &release, &dir)?;
+        link.make(&plan.creator, &release, dir)?;
         done.staged.links += 1;
     }
-    grant::all(app, rules, &plan.creator, &release, &dir)?;
-    drop(before);
-    let until_ns = now_ns();
-    index::save(app, id, (from_ns, until_ns), done.rows)?;
-    wait_past(until_ns);
-    Ok(done.staged)
+    let creator = plan.creator;
+    Ok(Filled { staged: done.staged, top: release, creator, from_ns, rows: done.rows })
 }
 
 /// Moves what a killed run left of this release out of the way.

@@ -21,7 +21,7 @@ use release::flip::FlipError;
 use release::history::HistoryError;
 use release::id::IdError;
 use release::manifest::ManifestError;
-use release::{App, ReleaseId};
+use release::{App, ReleaseId, SlotName};
 
 use crate::adopt;
 use crate::engine::Deploy;
@@ -31,6 +31,7 @@ use crate::host::lead::LeadError;
 use crate::journal::Journal;
 use crate::receipt::{Receipt, Step};
 use crate::record::RecordError;
+use crate::slot::StaleError;
 use crate::source::SourceError;
 use crate::stage::{RulesError, StageError};
 use crate::warm::WarmError;
@@ -56,6 +57,20 @@ pub enum StepError {
     /// The tree did not become a release.
     #[error("{0}")]
     Stage(#[from] StageError),
+    /// PHP may run what stood in its slot before.
+    #[error("{0}")]
+    Stale(#[from] StaleError),
+    /// A hook made a link of a slot lead elsewhere.
+    #[error(
+        "{path} leads elsewhere than in the release that had slot {slot} before, and PHP's workers may remember where it led: let the hook make it so that it leads to the same place in each release, or use app.layout = \"releases\"",
+        path = path.display()
+    )]
+    LedElsewhere {
+        /// The slot.
+        slot: SlotName,
+        /// Below the slot.
+        path: PathBuf,
+    },
     /// It could not be sealed.
     #[error("cannot seal {release}: {why}")]
     Seal {
@@ -111,6 +126,13 @@ pub enum StepError {
     /// The deploy was told to stop.
     #[error("the deploy was stopped")]
     Stopped,
+}
+
+impl StepError {
+    /// Whether it is a refusal: nothing is wrong, but something is in use.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, StepError::Stage(StageError::Slot(why)) if why.is_refusal())
+    }
 }
 
 /// Runs a step.
@@ -206,13 +228,14 @@ fn release(journal: &Journal) -> Result<&ReleaseId, StepError> {
 
 /// The release's own directory, as the web server will name it.
 fn dir_of(app: &App, id: &ReleaseId) -> Result<PathBuf, StepError> {
-    let releases = app.releases();
+    let slot = release::slot::of(app, id);
+    let releases = if slot.is_some() { app.slots() } else { app.releases() };
     #[allow(
         clippy::disallowed_methods,
         reason = "releases/ lies above the link: no flip changes where it is"
     )]
     let real = releases.canonicalize().map_err(|source| StepError::Unreadable { path: releases, source })?;
-    Ok(real.join(id))
+    Ok(slot.map_or_else(|| real.join(id), |slot| real.join(slot)))
 }
 
 /// How a release wants to be served: its own cutover.toml, or the host's.

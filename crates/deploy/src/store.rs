@@ -23,6 +23,8 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 
+use crate::stage::content;
+
 pub use blob::BlobName;
 pub(crate) use sweep::used_hashes;
 pub use sweep::{Swept, sweep};
@@ -111,6 +113,33 @@ impl Store {
             Err(Errno::EXIST) => Ok(()),
             linked => linked,
         }
+    }
+
+    /// Takes a copy of a file in as the blob of this content, on disk when this returns; [`Errno::STALE`] if it is
+    /// another by now.
+    pub(crate) fn copy_in(&self, hash: &blob::Hash, from: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
+        const NEW: &str = ".cutover-copy";
+        match unlinkat(&self.dir, NEW, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(why) => return Err(why),
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = openat(from, name, flags, Mode::empty())?;
+        atomic::effect();
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let new = openat(&self.dir, NEW, flags, Mode::from_raw_mode(0o600))?;
+        let size = rustix::fs::fstat(&file)?.st_size as u64;
+        content::copy(&file, &new, size, |_| {}).map_err(|end| match end {
+            content::End::Source(why) | content::End::Release(why) => why,
+        })?;
+        rustix::fs::seek(&new, rustix::fs::SeekFrom::Start(0))?;
+        let same = content::read_hash(&new)? == *hash;
+        if same {
+            rustix::fs::fsync(&new)?;
+            self.link_in(&BlobName::cloned(hash), &self.dir, NEW.as_bytes())?;
+        }
+        unlinkat(&self.dir, NEW, AtFlags::empty())?;
+        if same { Ok(()) } else { Err(Errno::STALE) }
     }
 
     fn is_full(&self, blob: &BlobName) -> bool {

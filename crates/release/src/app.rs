@@ -106,6 +106,11 @@ impl App {
         self.state().join("stale")
     }
 
+    /// Where links of slots have led.
+    pub fn led(&self) -> PathBuf {
+        self.state().join("led")
+    }
+
     /// Directories and files that outlive releases.
     pub fn shared(&self) -> PathBuf {
         self.0.root.join("shared")

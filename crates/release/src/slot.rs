@@ -226,6 +226,10 @@ impl Held {
             why: Errno::from_io_error(&error).unwrap_or(Errno::IO),
         };
         let ids = named(&self.app, &self.name).map_err(unread)?;
+        // A seal that somebody made for the slot itself would outlast what it was made for.
+        if let Ok(own) = ReleaseId::parse(self.name.as_str()) {
+            atomic::remove(&self.app.manifest(&own)).map_err(SlotError::Unwritten)?;
+        }
         for id in &ids {
             atomic::remove(&self.app.release(id)).map_err(SlotError::Unwritten)?;
         }
@@ -284,9 +288,9 @@ impl Held {
     }
 }
 
-/// Takes a release's name away under the deploy lock, and its seal with it; its slot keeps the files. For a release
-/// that failed before anybody saw it. Says whether there was one.
-pub fn undo(lock: &DeployLock, id: &ReleaseId) -> Result<bool, SlotError> {
+/// Takes a release's name away under the deploy lock; its slot keeps the files, its seal stays. Says whether it stood in
+/// a slot.
+pub fn take_name(lock: &DeployLock, id: &ReleaseId) -> Result<bool, SlotError> {
     let app = lock.app();
     let Some(name) = of(app, id) else { return Ok(false) };
     let held = hold(app, &name)?;
@@ -295,7 +299,6 @@ pub fn undo(lock: &DeployLock, id: &ReleaseId) -> Result<bool, SlotError> {
         held.give(id)?;
         return Err(SlotError::Live { name });
     }
-    atomic::remove(&app.manifest(id)).map_err(SlotError::Unwritten)?;
     Ok(true)
 }
 

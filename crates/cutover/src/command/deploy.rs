@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use config::Config;
+use config::host::Layout;
 use deploy::engine::{self, Deploy, Outcome};
 use deploy::event::Event;
 use deploy::host::lead::Lead;
@@ -31,6 +32,12 @@ pub fn run(
     lead: Option<&Lead<'_>>,
 ) -> Result<Answer, Failure> {
     possible(&opened.config, reference.as_deref())?;
+    if opened.config.host.app.layout == Layout::Slots && opened.app.adopted().exists() {
+        let what = "the app is adopted, and the tool it came from takes what is in releases/ for directories";
+        return Err(Failure::refused(what)
+            .still(opened.still())
+            .next("keep layout = \"releases\" as long as that tool may be used again"));
+    }
     not_frozen(opened)?;
     let show = Show::new(json);
     let mut watch = |event: &Event| show.event(event);
@@ -78,6 +85,7 @@ fn told(opened: &Opened, outcome: &Outcome) -> Result<Answer, Failure> {
     let name = &opened.config.host.app.name;
     let release = outcome.release.as_ref().map_or("the release".into(), ToString::to_string);
     let failed = || match &outcome.failure {
+        Some((step, why)) if outcome.refused => Failure::refused(format!("{step} was refused: {why}")),
         Some((step, why)) => Failure::failed(format!("the deploy failed at {step}: {why}")),
         None => Failure::failed("the deploy failed"),
     };
@@ -93,6 +101,11 @@ fn told(opened: &Opened, outcome: &Outcome) -> Result<Answer, Failure> {
         Ending::Unchanged => {
             let text = format!("{name}: nothing changed, {}", opened.still());
             return Ok(Answer::new(text, object(opened, outcome)));
+        }
+        Ending::Undone if outcome.refused => {
+            let next =
+                "try again when it is over; app.slot_wait waits longer, app.slots gives more to choose from";
+            return Err(failed().still(opened.still()).next(next));
         }
         Ending::Undone => return Err(failed().still(opened.still()).next(logs())),
         Ending::FlippedBack => {

@@ -4,8 +4,8 @@ use config::host::Origin;
 use deploy::diff::{self, Change, What};
 use deploy::record;
 use deploy::source::{self, Commit, Revision};
-use release::ReleaseId;
 use release::manifest::{self, Manifest, ManifestError};
+use release::{ReleaseId, slot};
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Failure};
@@ -51,7 +51,10 @@ fn load(opened: &Opened, id: &ReleaseId) -> Result<Manifest, Failure> {
     let missing = || {
         Failure::failed(format!("there is no release {id}")).next("`cutover releases` lists what there is")
     };
-    let dir = manifest::find(&opened.app, id).ok_or_else(missing)?;
+    let Some(dir) = manifest::find(&opened.app, id) else {
+        let stored = slot::stored(&opened.app).unwrap_or_default();
+        return stored.into_iter().find(|manifest| manifest.id() == id).ok_or_else(missing);
+    };
     match manifest::load_at(&opened.app, id, &dir) {
         Ok(Some(manifest)) => Ok(manifest),
         Ok(None) => Err(Failure::failed(ManifestError::Unsealed { id: id.clone() })

@@ -5,7 +5,7 @@ use deploy::adopt::books;
 use release::flip::{self, FlipError, Flipped, Target};
 use release::history::{self, Event, HistoryError};
 use release::manifest::{self, ManifestError};
-use release::{App, ReleaseId};
+use release::{App, ReleaseId, slot};
 use serde_json::json;
 
 use crate::answer::{Answer, Exit, Failure};
@@ -41,7 +41,11 @@ pub fn target(opened: &Opened, id: &ReleaseId, force: bool) -> Result<Target, Fa
     match error {
         ManifestError::NoRelease { .. } => {
             let failure = Failure::failed(&error).still(opened.still());
-            Err(failure.next("`cutover releases` lists what there is"))
+            let stored = slot::stored(&opened.app).unwrap_or_default();
+            Err(match stored.iter().any(|manifest| manifest.id() == id) {
+                true => failure.next(format!("it lost its slot: `cutover rollback {id}` brings it back")),
+                false => failure.next("`cutover releases` lists what there is"),
+            })
         }
         _ if force => Ok(Target::Forced(id.clone())),
         ManifestError::Unsealed { .. } => {

@@ -1,6 +1,6 @@
 //! plan: what `deploy` would do, without doing it.
 
-use config::host::Moment;
+use config::host::{Layout, Moment};
 use deploy::host::lead::Lead;
 use deploy::host::preview::preview;
 use deploy::keep::{self, Rule};
@@ -53,7 +53,7 @@ pub fn run(
         }
     };
     let keys = &opened.config.host.app;
-    let rule = Rule { keep: keys.keep, keep_for: keys.keep_for };
+    let rule = Rule { keep: keys.keep, keep_for: keys.keep_for, slots: keys.layout == Layout::Slots };
     // Nothing was live yet, or the link is broken: then a deploy prunes nothing.
     let gone: Vec<String> =
         keep::after_next(&lock, rule).unwrap_or_default().iter().map(ToString::to_string).collect();
@@ -77,11 +77,27 @@ pub fn run(
     }
     lines.extend(commands.iter().map(|(when, command)| format!("runs {when}: {command}")));
     lines.extend(checks(opened));
+    if keys.layout == Layout::Slots {
+        lines.extend(turn(opened, keys.slots));
+    }
     lines.push(match gone.is_empty() {
         true => "prunes nothing".into(),
         false => format!("prunes {}, unless in use", gone.join(", ")),
     });
     Ok(Answer::new(lines.join("\n"), object(opened, &preview, &commands, &gone)))
+}
+
+/// Which slot would be taken, and what stands there.
+fn turn(opened: &Opened, slots: u32) -> Option<String> {
+    let name = deploy::slot::turn::in_order(&opened.app, slots).ok()?.into_iter().next()?;
+    let ids = release::slot::named(&opened.app, &name).unwrap_or_default();
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    Some(match ids.is_empty() {
+        true => format!("takes slot {name}, unless it is in use"),
+        false => {
+            format!("takes slot {name}, unless it is in use; {} lives on in the store", ids.join(", "))
+        }
+    })
 }
 
 fn from(opened: &Opened, revision: &Revision, tree: &str) -> String {

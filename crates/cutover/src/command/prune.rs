@@ -1,5 +1,6 @@
 //! prune: deletes releases that are neither needed nor in use.
 
+use config::host::Layout;
 use deploy::keep::{self, PruneError, Pruned, Rule, Stays};
 use deploy::opcache::collect;
 use release::list::Listed;
@@ -20,7 +21,11 @@ pub fn run(opened: &Opened, keep: Option<u32>, dry_run: bool, lock: Lock) -> Res
     let keys = &opened.config.host.app;
     let lock = take(opened, lock, "prune")?;
     catch_up(&lock).map_err(|error| history_unusable(opened, &error))?;
-    let rule = Rule { keep: keep.unwrap_or(keys.keep), keep_for: keys.keep_for };
+    let rule = Rule {
+        keep: keep.unwrap_or(keys.keep),
+        keep_for: keys.keep_for,
+        slots: keys.layout == Layout::Slots,
+    };
     let chosen = keep::look(&lock, rule).map_err(|error| unsure(opened, &error))?;
     let pruned = if dry_run {
         Pruned::default()
@@ -75,6 +80,7 @@ pub fn told(stays: Stays, rule: Rule) -> String {
     match stays {
         Stays::Live => "it is live".into(),
         Stays::Rollback => "rollback would go to it".into(),
+        Stays::Slot => "it stands in a slot, until another takes its turn there".into(),
         Stays::Recent => format!("it was live within {}", when::length(rule.keep_for)),
         Stays::Kept => "it is one of those to keep".into(),
         Stays::Failed => "it failed, and is one of the last that did".into(),

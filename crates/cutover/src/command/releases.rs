@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use deploy::record::{self, Record};
 use release::history::{self, What};
-use release::list::{self, Listed, Seal, Used};
+use release::list::{self, Listed, Seal, Stands, Used};
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Failure};
@@ -70,21 +70,19 @@ fn row(release: &Listed, made_of: &str) -> [String; 6] {
         Used::Free => "no",
         Used::Unknown => "?",
     };
-    [
-        release.id.to_string(),
-        seal(&release.seal).into(),
-        state(release).into(),
-        since,
-        used.into(),
-        made_of.into(),
-    ]
+    [release.id.to_string(), seal(release), state(release).into(), since, used.into(), made_of.into()]
 }
 
-fn seal(seal: &Seal) -> &'static str {
-    match seal {
+fn seal(release: &Listed) -> String {
+    let seal = match release.seal {
         Seal::Whole { .. } => "sealed",
         Seal::Unsealed => "-",
         Seal::Broken(_) => "broken",
+    };
+    match &release.stands {
+        Stands::Own => seal.into(),
+        Stands::Slot(name) => format!("{seal}, slot {name}"),
+        Stands::Store => format!("{seal}, in store"),
     }
 }
 
@@ -103,6 +101,8 @@ fn object(release: &Listed, record: Option<&Record>) -> Value {
     json!({
         "id": release.id.to_string(),
         "dir": release.dir,
+        "stands": match &release.stands { Stands::Own => "own", Stands::Slot(_) => "slot", Stands::Store => "store" },
+        "slot": match &release.stands { Stands::Slot(name) => Some(name.as_str()), Stands::Own | Stands::Store => None },
         "sealed": matches!(release.seal, Seal::Whole { .. }),
         "seal": match &release.seal {
             Seal::Whole { entries } => json!({ "entries": entries }),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use config::host::Layout;
 use deploy::engine::Outcome;
 use deploy::event::Event;
 use deploy::freeze;
@@ -10,7 +11,7 @@ use deploy::plan::Aim;
 use release::ReleaseId;
 use release::flip::Flipped;
 use release::history::{self, What};
-use release::manifest;
+use release::{manifest, slot};
 
 use super::deploy::go;
 use super::flip::{history_unusable, readable, target, told};
@@ -39,7 +40,10 @@ pub fn run(
         Some(id) => was_good(opened, &events, id, force)?,
         None => last_good(opened, &events, &live.id)?,
     };
-    readable(opened, &target(opened, &to, force)?)?;
+    let restores = stored(opened, &to)?;
+    if !restores {
+        readable(opened, &target(opened, &to, force)?)?;
+    }
     if to == live.id {
         return Err(Failure::refused(format!("{to} is live already")).next("name an earlier release"));
     }
@@ -51,7 +55,10 @@ pub fn run(
     };
     let who = who();
     let deploy = deploying(opened, &lock, &who, &mut watch);
-    let aim = Aim::Rollback { to: to.clone(), forced: force, leaves_bad: !keep_good };
+    let aim = match restores {
+        true => Aim::Restore { to: to.clone(), leaves_bad: !keep_good },
+        false => Aim::Rollback { to: to.clone(), forced: force, leaves_bad: !keep_good },
+    };
     let outcome = go(opened, &deploy, aim)?;
     drop(deploy);
     drop(show);
@@ -63,9 +70,26 @@ pub fn run(
     Ok(answer)
 }
 
+/// Whether the release lost its slot to another, so that it is brought back from the store first. Refused where
+/// releases do not take turns any more.
+fn stored(opened: &Opened, id: &ReleaseId) -> Result<bool, Failure> {
+    let lost = is_stored(opened, id);
+    if lost && opened.config.host.app.layout == Layout::Releases {
+        return Err(Failure::refused(format!("{id} has no directory: it lost its slot to another release"))
+            .still(opened.still())
+            .next("set app.layout = \"slots\" to bring it back; or deploy its commit again"));
+    }
+    Ok(lost)
+}
+
+fn is_stored(opened: &Opened, id: &ReleaseId) -> bool {
+    slot::stored(&opened.app).is_ok_and(|stored| stored.iter().any(|manifest| manifest.id() == id))
+}
+
 /// What the rollback came to.
 fn ended(opened: &Opened, outcome: &Outcome, to: &ReleaseId, force: bool) -> Result<Answer, Failure> {
     let failed = |what: &str| match &outcome.failure {
+        Some((step, why)) if outcome.refused => Failure::refused(format!("{what} at {step}: {why}")),
         Some((step, why)) => Failure::failed(format!("{what} at {step}: {why}")),
         None => Failure::failed(what),
     };
@@ -89,7 +113,7 @@ fn ended(opened: &Opened, outcome: &Outcome, to: &ReleaseId, force: bool) -> Res
 /// The release to go back to by itself.
 fn last_good(opened: &Opened, events: &[history::Event], live: &ReleaseId) -> Result<ReleaseId, Failure> {
     let good = history::good_before(events, live);
-    let sealed = good.iter().find(|id| manifest::sealed(&opened.app, id).is_ok());
+    let sealed = good.iter().find(|id| manifest::sealed(&opened.app, id).is_ok() || is_stored(opened, id));
     sealed.cloned().ok_or_else(|| {
         let standing: Vec<&ReleaseId> = good.iter().filter(|id| manifest::find(&opened.app, id).is_some()).collect();
         let failure = match standing.first() {
@@ -110,7 +134,7 @@ fn was_good(
     force: bool,
 ) -> Result<ReleaseId, Failure> {
     // A release that is not there is told so, whatever else is true of it.
-    let known = manifest::find(&opened.app, &id).is_some();
+    let known = manifest::find(&opened.app, &id).is_some() || is_stored(opened, &id);
     let why = match history::verdict(events, &id) {
         _ if force || !known => return Ok(id),
         Some(What::Good) => return Ok(id),

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use deploy::freeze;
 use deploy::journal::{self, Ending, InHand, Last};
+use release::ReleaseId;
 use release::history;
-use release::list::{Listed, Seal, Used};
+use release::list::{Listed, Seal, Stands, Used};
 use serde_json::json;
 
 use serve::control::{ControlError, Status};
@@ -48,7 +49,12 @@ pub fn run(opened: &Opened) -> Result<Answer, Failure> {
     lines.push(format!("  dir      {}", live.dir.display()));
     lines.push(format!("  seal     {}", this.map_or("not in releases/".into(), seal)));
     lines.push(format!("  in use   {}", this.map_or("unknown".into(), used)));
-    lines.push(format!("  rollback {}", back.as_ref().map_or("none".into(), |id| format!("to {id}"))));
+    let stored = |id: &ReleaseId| listed.iter().any(|one| one.id == *id && one.stands == Stands::Store);
+    lines.push(match &back {
+        Some(id) if stored(id) => format!("  rollback to {id}, brought back from the store first"),
+        Some(id) => format!("  rollback to {id}"),
+        None => "  rollback none".into(),
+    });
     lines.push(format!("  releases {}", listed.len()));
     let frozen = freeze::frozen(&opened.app).ok().flatten();
     lines.extend(frozen.as_ref().map(|frozen| format!("  frozen   {}", working::told(frozen))));

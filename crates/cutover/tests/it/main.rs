@@ -22,3 +22,4 @@ mod prunes;
 mod running;
 mod serve;
 mod shop;
+mod slots;

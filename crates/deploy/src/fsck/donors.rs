@@ -6,13 +6,15 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use release::App;
 use release::manifest::{self, Kind};
+use release::{App, slot};
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::fsck::sealed;
+use crate::slot::Base;
 use crate::stage::content::read_hash;
+use crate::stage::create::open_dir;
 use crate::store::blob::{BlobName, Hash};
 
 /// Where contents are said to be. Looked for only when something is to be mended.
@@ -24,6 +26,12 @@ pub(crate) struct Donors {
 impl Donors {
     pub fn new(app: &App) -> Donors {
         Donors { app: app.clone(), known: OnceCell::new() }
+    }
+
+    /// Whether some file is said to have this content, without reading it.
+    pub fn has(&self, hash: &Hash) -> bool {
+        let known = self.known.get_or_init(|| everywhere(&self.app));
+        known.get(hash).is_some_and(|paths| paths.iter().any(|path| rustix::fs::lstat(path).is_ok()))
     }
 
     /// A file that has this content, read to its end to be sure, and open at its beginning.
@@ -57,6 +65,17 @@ fn everywhere(app: &App) -> HashMap<Hash, Vec<PathBuf>> {
             if let Kind::File { hash, .. } = &entry.kind {
                 known.entry(*hash).or_default().push(dir.join(Path::new(OsStr::from_bytes(path))));
             }
+        }
+    }
+    // Where a turn was cut short no seal tells what stands there.
+    for slot in slot::all(app).unwrap_or_default() {
+        if slot::named(app, &slot).is_ok_and(|ids| !ids.is_empty()) {
+            continue;
+        }
+        let dir = app.slot(&slot);
+        let base = open_dir(CWD, &dir).ok().and_then(|top| Base::scan(&top, &dir, None).ok());
+        for (path, stood) in base.map(|base| base.files).unwrap_or_default() {
+            known.entry(stood.hash).or_default().push(dir.join(Path::new(OsStr::from_bytes(&path))));
         }
     }
     known

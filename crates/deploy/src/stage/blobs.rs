@@ -26,7 +26,7 @@ pub(crate) fn make(store: &Store, top: &OwnedFd, files: impl Iterator<Item = (Ve
         let taken = match row.fate {
             Fate::Fresh => store.link_in(&BlobName::linked(&row.hash, &row.traits), open, name),
             Fate::FreshToClone => clone_in(store, &BlobName::cloned(&row.hash), open, name),
-            Fate::Linked | Fate::Cloned | Fate::Private => Ok(()),
+            Fate::Linked | Fate::Cloned | Fate::Private | Fate::Kept => Ok(()),
         };
         match taken {
             Ok(()) => {}

@@ -79,7 +79,7 @@ impl<'p> Putter<'p> {
     fn once(&mut self, spot: Spot<'_>, stat: &Stat) -> Result<Put, StageError> {
         let seen = self.seen(spot, stat);
         if let Some(row) = self.plan.index.and_then(|index| index.unchanged(spot.path, &seen.stamp)) {
-            let traits = self.traits(seen.mode, row.traits.mtime_ns);
+            let traits = self.traits(spot.path, seen.mode, row.traits.mtime_ns);
             if let Some(row) = self.share(spot, seen, &row.hash, &traits)? {
                 return Ok(Put::Done(row));
             }
@@ -117,7 +117,7 @@ impl<'p> Putter<'p> {
             return Ok(Put::Changed);
         }
         let hash = *blake3::hash(room).as_bytes();
-        let traits = self.traits(seen.mode, self.time(spot.path, seen, &hash));
+        let traits = self.traits(spot.path, seen.mode, self.time(spot.path, seen, &hash));
         if let Some(row) = self.share(spot, seen, &hash, &traits)? {
             return Ok(Put::Done(row));
         }
@@ -135,12 +135,12 @@ impl<'p> Putter<'p> {
         seen: Seen,
         buffer: &mut [u8],
     ) -> Result<Put, StageError> {
-        if seen.sharing != Sharing::Nothing && self.plan.has_blobs {
+        if seen.sharing != Sharing::Nothing && self.plan.has_blobs || self.plan.base.is_some() {
             let hash = stream(file, buffer, |_| Ok(())).map_err(self.ended(spot))?;
             if self.changed(spot, file, &seen.stamp)? {
                 return Ok(Put::Changed);
             }
-            let traits = self.traits(seen.mode, self.time(spot.path, seen, &hash));
+            let traits = self.traits(spot.path, seen.mode, self.time(spot.path, seen, &hash));
             if let Some(row) = self.share(spot, seen, &hash, &traits)? {
                 return Ok(Put::Done(row));
             }
@@ -156,7 +156,7 @@ impl<'p> Putter<'p> {
         if self.changed(spot, file, &seen.stamp)? {
             return self.take_back(spot);
         }
-        let traits = self.traits(seen.mode, self.time(spot.path, seen, &hash));
+        let traits = self.traits(spot.path, seen.mode, self.time(spot.path, seen, &hash));
         self.finish(spot, &to, seen, traits, hash)
     }
 
@@ -193,7 +193,7 @@ impl<'p> Putter<'p> {
         Ok(Put::Done(Row { stamp: seen.stamp, traits, fate: seen.sharing.fate(), hash }))
     }
 
-    /// Takes the content from the store, if it is there.
+    /// Leaves it as it stands in the slot, or takes the content from the store, if it is there.
     fn share(
         &self,
         spot: Spot<'_>,
@@ -201,6 +201,12 @@ impl<'p> Putter<'p> {
         hash: &Hash,
         traits: &Traits,
     ) -> Result<Option<Row>, StageError> {
+        let private = self.is_private(spot.path);
+        if let Some(base) = self.plan.base.filter(|_| !private)
+            && let Some(row) = base.kept_row(spot.path, hash, traits, seen.stamp)
+        {
+            return Ok(Some(row));
+        }
         let Some(store) = self.plan.store else { return Ok(None) };
         let fate = match seen.sharing {
             Sharing::Nothing => None,
@@ -248,15 +254,19 @@ impl<'p> Putter<'p> {
 
     /// How this file is shared: not at all where something may write to it.
     fn sharing(&self, path: &[u8], mode: u32) -> Sharing {
-        let private = self.plan.private.iter().any(|place| lies_in(path, place));
         match self.plan.sharing {
-            _ if private => Sharing::Nothing,
+            _ if self.is_private(path) => Sharing::Nothing,
             Sharing::Links { asked: false } if mode & 0o022 != 0 => Sharing::Nothing,
             sharing @ (Sharing::Links { .. } | Sharing::Clones | Sharing::Nothing) => sharing,
         }
     }
 
-    fn traits(&self, mode: u32, mtime_ns: i64) -> Traits {
+    fn is_private(&self, path: &[u8]) -> bool {
+        self.plan.private.iter().any(|place| lies_in(path, place))
+    }
+
+    fn traits(&self, path: &[u8], mode: u32, mtime_ns: i64) -> Traits {
+        let mtime_ns = self.plan.base.map_or(mtime_ns, |base| base.later(path, mtime_ns));
         let owner = self.plan.creator.owner();
         Traits { mode, uid: owner.uid, gid: owner.gid, mtime_ns }
     }

@@ -44,6 +44,8 @@ fn known(index: &Index, row: &Row, seen: &Seen) -> Known {
         _ if same && seen.ctime_ns <= index.until_ns() => Known::Hash(row.hash),
         // With a single name it is a new file in the old one's place.
         Fate::Linked if !same && seen.shared => Known::Damaged,
-        Fate::Linked | Fate::Fresh | Fate::Cloned | Fate::FreshToClone | Fate::Private => Known::Nothing,
+        Fate::Linked | Fate::Fresh | Fate::Cloned | Fate::FreshToClone | Fate::Private | Fate::Kept => {
+            Known::Nothing
+        }
     }
 }

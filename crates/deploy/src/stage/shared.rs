@@ -147,6 +147,7 @@ fn first(
         avoid: tree::own_dirs(app),
         store: None,
         index: None,
+        base: None,
         now_ns: now_ns(),
     };
     let none = Exclude::default();

@@ -27,6 +27,14 @@ pub(crate) enum Sharing {
 
 impl Sharing {
     /// What becomes of a file that is written anew.
+    pub fn unlinked(self) -> Sharing {
+        match self {
+            // A slot's files get other times than those of other slots, so they are not one inode.
+            Sharing::Links { .. } | Sharing::Nothing => Sharing::Nothing,
+            Sharing::Clones => Sharing::Clones,
+        }
+    }
+
     pub fn fate(self) -> Fate {
         match self {
             Sharing::Links { .. } => Fate::Fresh,

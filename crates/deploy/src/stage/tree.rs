@@ -12,6 +12,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, OFlags, Stat, fstat, readlinkat, statat};
 use rustix::io::Errno;
 
+use crate::slot::Base;
 use crate::stage::create::{Creator, open_below};
 use crate::stage::exclude::Exclude;
 use crate::stage::list::each_in;
@@ -40,6 +41,8 @@ pub(crate) struct Plan<'a> {
     pub avoid: Vec<(u64, u64)>,
     pub store: Option<&'a Store>,
     pub index: Option<&'a Index>,
+    /// What stands in the slot that is staged for: it is not made again.
+    pub base: Option<&'a Base>,
     pub now_ns: i64,
 }
 

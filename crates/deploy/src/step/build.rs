@@ -128,7 +128,7 @@ fn named(deploy: &Deploy<'_>, journal: &Journal, revision: &Revision) -> Result<
 fn asks_for_change(journal: &Journal) -> bool {
     match journal.plan().aim {
         Aim::Deploy { only_if_changed, .. } => only_if_changed,
-        Aim::Rollback { .. } => false,
+        Aim::Rollback { .. } | Aim::Restore { .. } => false,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::plan::Aim;
 use crate::receipt::{Receipt, Step};
 use crate::recover;
 use crate::room;
+use crate::slot;
 
 pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError> {
     let (app, id) = (deploy.app(), release(journal)?);
@@ -37,6 +38,7 @@ pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError>
     let (forced, leaves_bad) = match journal.plan().aim {
         Aim::Deploy { .. } => (false, false),
         Aim::Rollback { forced, leaves_bad, .. } => (forced, leaves_bad),
+        Aim::Restore { leaves_bad, .. } => (false, leaves_bad),
     };
     // Before the flip: a kill in between must not let the next command take what is left for good.
     if leaves_bad && let Some(left) = deploy.live().filter(|left| left != id) {
@@ -113,9 +115,18 @@ pub fn undo(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError
     problems.extend(drain::back(deploy, journal, Step::Undo, deploy.app().root()));
     let made = match journal.plan().aim {
         Aim::Deploy { .. } => journal.release().filter(|id| Some(*id) != deploy.live().as_ref()),
+        // What was brought back and sealed may stay in its slot.
+        Aim::Restore { .. } => journal.release().filter(|id| manifest::sealed(deploy.app(), id).is_err()),
         Aim::Rollback { .. } => None,
     };
+    if let Err(error) = slot::stage::clear_next(deploy.app()) {
+        problems.push(format!("what was staged beside the slots could not be deleted: {error}"));
+    }
     if let Some(id) = made
+        && release::slot::of(deploy.app(), id).is_some()
+    {
+        problems.extend(leave_slot(deploy, journal, id));
+    } else if let Some(id) = made
         && deploy.app().release(id).symlink_metadata().is_ok()
     {
         match prune::retire_under(deploy.lock, id) {
@@ -140,6 +151,20 @@ fn set_aside(deploy: &Deploy<'_>, journal: &Journal, gone: &Retired) -> bool {
         .is_some_and(|(step, why)| matches!(step, Step::Stage | Step::Seal) && why == recover::KILLED);
     let shares = deploy.config.host.app.link_mode != LinkMode::Copy;
     killed && shares && atomic::move_to(&gone.trash, &deploy.app().half()).is_ok()
+}
+
+/// Takes the name away that a failed release has in a slot. The slot keeps its files: the next release that takes it
+/// finds there what it can use.
+fn leave_slot(deploy: &Deploy<'_>, journal: &Journal, id: &ReleaseId) -> Option<String> {
+    let failed = |why: String| Some(format!("{id} could not be taken out of its slot: {why}"));
+    if let Err(error) = release::slot::take_name(deploy.lock, id) {
+        return failed(error.to_string());
+    }
+    // Of an older release the manifest is all that says what it consists of.
+    if journal.plan().is_rollback() {
+        return None;
+    }
+    release::atomic::remove(&deploy.app().manifest(id)).err().and_then(|error| failed(error.to_string()))
 }
 
 /// Makes live again what the flip left, and marks what failed as bad.

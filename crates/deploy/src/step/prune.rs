@@ -1,6 +1,6 @@
 //! Prune: old releases go, at the end of a deploy. Nothing here makes it fail: what is wrong is reported.
 
-use config::host::Moment;
+use config::host::{Layout, Moment};
 
 use super::{StepError, dir_of, release};
 use crate::engine::Deploy;
@@ -18,7 +18,7 @@ pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError>
     };
     problems.extend(hook(Moment::BeforePrune));
     let keys = &deploy.config.host.app;
-    let rule = keep::Rule { keep: keys.keep, keep_for: keys.keep_for };
+    let rule = keep::Rule { keep: keys.keep, keep_for: keys.keep_for, slots: keys.layout == Layout::Slots };
     if let Some(close_idle) = &deploy.close_idle {
         close_idle();
     }

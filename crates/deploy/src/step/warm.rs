@@ -9,12 +9,14 @@ use crate::event::Event;
 use crate::health::{self, Subject};
 use crate::journal::Journal;
 use crate::receipt::{Receipt, Step};
+use crate::slot;
 use crate::warm::{self, Warmed};
 
 pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError> {
     let (app, id) = (deploy.app(), release(journal)?);
     let dir = dir_of(app, id)?;
     deploy.hooks(journal, Moment::BeforeWarm, Step::Warm, &dir)?;
+    forget_what_was_there(deploy, id)?;
     let mut progress = |done: usize, total: usize| {
         let (done, total) = (done as u64, total as u64);
         deploy.tell(Event::Progress { step: Step::Warm, done, total });
@@ -39,4 +41,13 @@ pub fn warmed(
     let dir = dir_of(deploy.app(), id)?;
     let says = says(deploy, &dir)?;
     Ok(warm::warm(&Subject { deploy, says: &says, id, dir: &dir }, progress)?)
+}
+
+/// Before anybody runs a script of its slot, each pool forgets what it compiled of another release there.
+fn forget_what_was_there(deploy: &Deploy<'_>, id: &ReleaseId) -> Result<(), StepError> {
+    let app = deploy.app();
+    if release::slot::of(app, id).is_some() {
+        slot::settle(app, deploy.config.host.php.as_ref(), &deploy.pools)?;
+    }
+    Ok(())
 }

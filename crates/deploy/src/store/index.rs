@@ -51,6 +51,8 @@ pub enum Fate {
     FreshToClone,
     /// As a file of its own, for good: it may be written to, or nothing is shared at all.
     Private,
+    /// It stood in the slot already.
+    Kept,
 }
 
 /// One file.
@@ -122,6 +124,7 @@ impl Rows {
             Fate::Cloned => 2,
             Fate::FreshToClone => 3,
             Fate::Private => 4,
+            Fate::Kept => 5,
         });
         out.extend_from_slice(&row.hash);
         self.count += 1;
@@ -280,6 +283,7 @@ impl<'a> Reader<'a> {
             [2] => Fate::Cloned,
             [3] => Fate::FreshToClone,
             [4] => Fate::Private,
+            [5] => Fate::Kept,
             _ => return None,
         };
         let hash = self.take(32)?.try_into().ok()?;

@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use release::ReleaseId;
 use release::atomic;
 use release::lock::DeployLock;
-use release::manifest::{self, Kind};
+use release::manifest::{self, Kind, Manifest};
+use release::slot;
 use rustix::fs::{AtFlags, statat, unlinkat};
 
 use crate::store::blob::{BlobName, Hash};
@@ -59,6 +60,13 @@ pub fn sweep(lock: &DeployLock) -> std::io::Result<Swept> {
     Ok(swept)
 }
 
+fn contents(manifest: &Manifest) -> impl Iterator<Item = Hash> {
+    manifest.entries().filter_map(|(_, entry)| match &entry.kind {
+        Kind::File { hash, .. } => Some(*hash),
+        Kind::Dir | Kind::Link { .. } => None,
+    })
+}
+
 /// Every content that a manifest names.
 pub(crate) fn used_hashes(app: &release::App) -> std::io::Result<HashSet<Hash>> {
     let mut used = HashSet::new();
@@ -67,11 +75,10 @@ pub(crate) fn used_hashes(app: &release::App) -> std::io::Result<HashSet<Hash>> 
         let Some(id) = name.to_str().and_then(|name| ReleaseId::parse(name).ok()) else { continue };
         let Some(dir) = manifest::find(app, &id) else { continue };
         if let Ok(Some(manifest)) = manifest::load_at(app, &id, &dir) {
-            used.extend(manifest.entries().filter_map(|(_, entry)| match &entry.kind {
-                Kind::File { hash, .. } => Some(*hash),
-                Kind::Dir | Kind::Link { .. } => None,
-            }));
+            used.extend(contents(&manifest));
         }
     }
+    // What lost its slot lives on here alone.
+    used.extend(slot::stored(app)?.iter().flat_map(contents));
     Ok(used)
 }

@@ -21,6 +21,8 @@ mod presets;
 mod reflink;
 mod reproduced;
 mod shop;
+mod slots;
+mod slots_php;
 mod source;
 mod stage;
 mod stage_crash;

@@ -171,7 +171,7 @@ fn a_release_that_a_worker_still_runs_is_not_pruned() {
     shop.deployed("two");
     shop.deployed("three");
     let workers = [Workers { at, path: "/fpm-status".into(), map: Vec::new() }];
-    let rule = Rule { keep: 0, keep_for: Duration::ZERO };
+    let rule = Rule { keep: 0, keep_for: Duration::ZERO, slots: false };
     let lock = DeployLock::take(&app, Duration::ZERO).unwrap();
     let pruned = keep::prune(&lock, rule, &workers).unwrap();
     assert_eq!(pruned.gone, [], "{pruned:?}");
@@ -196,7 +196,7 @@ fn a_release_that_a_process_works_in_is_not_pruned() {
         .unwrap();
     shop.deployed("two");
     shop.deployed("three");
-    let rule = Rule { keep: 0, keep_for: Duration::ZERO };
+    let rule = Rule { keep: 0, keep_for: Duration::ZERO, slots: false };
     let lock = DeployLock::take(&shop.app(), Duration::ZERO).unwrap();
     let pruned = keep::prune(&lock, rule, &[]).unwrap();
     assert!(pruned.gone.is_empty() && pruned.used[0].1.contains("(sleep)"), "{pruned:?}");

@@ -93,7 +93,7 @@ fn r5_prune_never_deletes_what_is_live_however_many_failed_since() {
         fails_before_the_flip(&shop, page);
     }
     let lock = DeployLock::take(&shop.app(), Duration::ZERO).unwrap();
-    let rule = deploy::keep::Rule { keep: 1, keep_for: Duration::ZERO };
+    let rule = deploy::keep::Rule { keep: 1, keep_for: Duration::ZERO, slots: false };
     deploy::keep::prune(&lock, rule, &[]).unwrap();
     assert_eq!(shop.live(), first);
     assert_eq!(shop.live_page(), "one");
@@ -108,7 +108,7 @@ fn r6_failed_releases_never_push_out_the_good_one_to_go_back_to() {
         fails_after_the_flip(&shop, page);
     }
     let lock = DeployLock::take(&shop.app(), Duration::ZERO).unwrap();
-    let rule = deploy::keep::Rule { keep: 1, keep_for: Duration::ZERO };
+    let rule = deploy::keep::Rule { keep: 1, keep_for: Duration::ZERO, slots: false };
     deploy::keep::prune(&lock, rule, &[]).unwrap();
     drop(lock);
     assert_eq!(shop.live(), second);
@@ -185,7 +185,7 @@ fn r10_after_a_rollback_prune_goes_by_the_link_and_current_never_dangles() {
     shop.rollback();
     assert_eq!(shop.live(), first);
     let lock = DeployLock::take(&shop.app(), Duration::ZERO).unwrap();
-    let rule = deploy::keep::Rule { keep: 0, keep_for: Duration::ZERO };
+    let rule = deploy::keep::Rule { keep: 0, keep_for: Duration::ZERO, slots: false };
     let pruned = deploy::keep::prune(&lock, rule, &[]).unwrap();
     // The newest by name and by time goes, for it is bad; what is live stays.
     assert_eq!(pruned.gone, [second]);

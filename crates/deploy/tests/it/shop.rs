@@ -44,7 +44,8 @@ impl Shop {
     pub fn configure(&self, keys: &str) {
         let app = "name = 'shop'\ndocroot = 'public'\nkeep_for = '0s'\n";
         // Lines before the first table belong to [app].
-        let (own, tables) = match keys.find('[') {
+        let table = if keys.starts_with('[') { Some(0) } else { keys.find("\n[").map(|at| at + 1) };
+        let (own, tables) = match table {
             Some(at) => keys.split_at(at),
             None => (keys, ""),
         };
@@ -192,6 +193,10 @@ fn an_actor_deploys() {
     let aim = match what.as_str() {
         "deploy" => Some(Aim::Deploy { reference: None, only_if_changed: false }),
         "recover" => None,
+        restore if restore.starts_with("restore ") => {
+            let to = ReleaseId::parse(&restore["restore ".len()..]).unwrap();
+            Some(Aim::Restore { to, leaves_bad: false })
+        }
         other => {
             Some(Aim::Rollback { to: ReleaseId::parse(other).unwrap(), forced: false, leaves_bad: true })
         }
@@ -218,8 +223,8 @@ fn work(
         lock: &lock,
         config: &config,
         who: "alice@web1",
+        workers: workers(&config, &pools),
         pools,
-        workers: Vec::new(),
         fresh_pool,
         close_idle: None,
         fresh: OnceCell::new(),
@@ -234,4 +239,17 @@ fn work(
     let journal = Journal::begin(&lock, plan).unwrap();
     deploy::notify::begins(&deploy, &journal);
     Some(engine::run(&deploy, journal).unwrap())
+}
+
+/// Where the pools tell what their workers do, if they do.
+fn workers(config: &Config, pools: &[fastcgi::Address]) -> Vec<deploy::used::Workers> {
+    let path = config.host.php.as_ref().and_then(|php| php.status.clone());
+    let told = |path: String| {
+        pools.iter().map(move |at| deploy::used::Workers {
+            at: at.clone(),
+            path: path.clone(),
+            map: Vec::new(),
+        })
+    };
+    path.map(|path| told(path).collect()).unwrap_or_default()
 }

@@ -155,10 +155,10 @@ fn a_release_that_lost_its_slot_is_known_by_its_manifest_and_cannot_be_flipped_t
 #[test]
 fn a_failed_release_loses_its_name_and_the_slot_keeps_its_files() {
     let shop = shop();
-    assert!(slot::undo(&lock(&shop), &id("r2")).unwrap());
+    assert!(slot::take_name(&lock(&shop), &id("r2")).unwrap());
     assert!(shop.app.slot(&name("b")).join("VERSION").exists());
     assert_eq!(slot::named(&shop.app, &name("b")).unwrap(), []);
-    assert!(matches!(slot::undo(&lock(&shop), &id("r1")), Err(SlotError::Live { .. })));
+    assert!(matches!(slot::take_name(&lock(&shop), &id("r1")), Err(SlotError::Live { .. })));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Args, ValueEnum};
+use config::host::Layout;
 use config::value::ListenAt;
 use release::atomic;
 use serde_json::json;
@@ -45,6 +46,11 @@ pub enum Part {
 }
 
 pub fn run(opened: &Opened, flags: &NginxFlags) -> Result<Answer, Failure> {
+    if opened.config.host.app.layout == Layout::Slots {
+        let what = "stock nginx holds no leases, so a slot would be rewritten under its requests (app.layout = \"slots\")";
+        let next = "use layout = \"releases\" with nginx, or `cutover serve`";
+        return Err(Failure::usage(what).still("nothing was written").next(next));
+    }
     let listen = if flags.listen.is_empty() { listening(opened) } else { flags.listen.clone() };
     let link = opened.app.link();
     let maintenance = opened.app.maintenance();

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use prove::probe::pages::{Kind, pages};
@@ -31,6 +32,16 @@ fn probed(sealed: bool) -> Server {
 
 /// With more keys of `[php]`.
 fn probed_with(sealed: bool, php: &str) -> Server {
+    probed_after(php, |app| {
+        if sealed {
+            app.cutover(&["seal", "r1"]);
+            app.cutover(&["seal", "r2"]);
+        }
+    })
+}
+
+/// The probe's releases, served after something was done to them.
+fn probed_after(php: &str, before: impl FnOnce(&App)) -> Server {
     let app = App::new(&format!(
         "[serve]\nlisten = [\"127.0.0.1:0\"]\n[php]\nfpm = \"embedded\"\nfront = \"index.php\"\nworkers = 8\n\
          {php}[php.ini]\n\"opcache.file_update_protection\" = \"0\"\n"
@@ -43,10 +54,7 @@ fn probed_with(sealed: bool, php: &str) -> Server {
     for name in ["releases", "current"] {
         fs::rename(work.join(name), app.root().join(name)).unwrap();
     }
-    if sealed {
-        app.cutover(&["seal", "r1"]);
-        app.cutover(&["seal", "r2"]);
-    }
+    before(&app);
     app.serve()
 }
 
@@ -74,6 +82,21 @@ fn sealed_releases_flipped_by_another_tool() {
     let server = probed(true);
     let (requests, flips) = requests_and_flips();
     holds(&server, Flipper::link(server.app.root().join("current")), requests, flips);
+}
+
+/// The same directory for every release that has its turn there: only the link in releases/ says which that is.
+#[test]
+fn releases_in_two_slots_flipped_by_another_tool() {
+    let server = probed_after("", |app| {
+        fs::create_dir(app.root().join("slots")).unwrap();
+        for (release, slot) in [("r1", "a"), ("r2", "b")] {
+            let (place, slot) = (app.root().join("releases").join(release), Path::new("../slots").join(slot));
+            fs::rename(&place, app.root().join("releases").join(&slot)).unwrap();
+            std::os::unix::fs::symlink(slot, &place).unwrap();
+            app.cutover(&["seal", release]);
+        }
+    });
+    holds(&server, Flipper::link(server.app.root().join("current")), 10_000, 1_000);
 }
 
 #[test]
@@ -104,6 +127,16 @@ fn sealed_releases_flipped_by_cutover_itself() {
 /// Twenty deploys, each with its build, its warming through the pool, its checks and its prune, while the site is asked.
 #[test]
 fn releases_that_a_deploy_makes_while_the_site_is_asked() {
+    deployed_while_asked("", 20);
+}
+
+/// As many, into three slots: each deploy rewrites one that had the other release, as soon as nobody uses it.
+#[test]
+fn releases_that_take_turns_in_slots_while_the_site_is_asked() {
+    deployed_while_asked("\nlayout = \"slots\"\nslots = 3\nslot_wait = \"2m\"", 10);
+}
+
+fn deployed_while_asked(layout: &str, deploys: u64) {
     let probe = tempfile::tempdir().unwrap();
     let source = probe.path().join("source");
     probe::scaffold(&probe.path().join("made"), &ids()).unwrap();
@@ -119,8 +152,8 @@ fn releases_that_a_deploy_makes_while_the_site_is_asked() {
          front = \"index.php\"\nworkers = 8\n[health]\npath = \"/route/up\"\n[hooks]\nafter_stage = [\"true\"]\n",
         source.display()
     ));
-    let keys = "docroot = \"\"\nkeep = 1\nkeep_for = \"0s\"";
-    app.write_config(&app.config().replace("docroot = \"public\"", keys));
+    let keys = format!("docroot = \"\"\nkeep = 1\nkeep_for = \"0s\"{layout}");
+    app.write_config(&app.config().replace("docroot = \"public\"", &keys));
     fs::set_permissions(app.root(), fs::Permissions::from_mode(0o755)).unwrap();
     app.cutover(&["deploy"]);
     let server = app.serve();
@@ -136,7 +169,7 @@ fn releases_that_a_deploy_makes_while_the_site_is_asked() {
             false => Err(said + &String::from_utf8_lossy(&out.stderr)),
         }
     };
-    holds(&server, Flipper::call(deploy), 4_000, 20);
+    holds(&server, Flipper::call(deploy), 4_000, deploys);
     let standing = fs::read_dir(root.join("releases")).unwrap().count();
     assert!(standing <= 5, "prune kept up: {standing}");
 }
