@@ -237,9 +237,16 @@ impl Remote {
             }
             session.answer(build, &mut watch, &mut |_| true)
         });
+        let answered = match answered {
+            Ok(answered) => {
+                ssh.done();
+                answered
+            }
+            Err(error) => return Err(self.broken(ssh, &error, command)),
+        };
         match answered {
-            Ok(Answered::Answer { text, json, bad }) => Ok(Answer { text, json, bad }),
-            Ok(Answered::Failure { exit, error, still, next }) => {
+            Answered::Answer { text, json, bad } => Ok(Answer { text, json, bad }),
+            Answered::Failure { exit, error, still, next } => {
                 let exit = match exit {
                     2 => Exit::Usage,
                     3 => Exit::Refused,
@@ -247,7 +254,6 @@ impl Remote {
                 };
                 Err(Failure { exit, error, still, next })
             }
-            Err(error) => Err(self.broken(ssh, &error, command)),
         }
     }
 

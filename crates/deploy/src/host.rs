@@ -11,7 +11,7 @@
 //!
 //! - the two ends of a deploy: [`session`] (here), [`lead`] (there, what the engine sees)
 //! - the tree: [`walk`] (here), [`list`] (as it is sent), [`mirror`] (there), [`preview`] (what it would change)
-//! - the wire: [`frame`], [`link`], [`message`]; reaching it: [`ssh`], [`program`], [`house`]
+//! - the wire: [`frame`], [`link`], [`stream`], [`message`]; reaching it: [`ssh`], [`program`], [`house`]
 
 pub mod frame;
 pub mod house;
@@ -22,6 +22,8 @@ pub mod message;
 pub mod mirror;
 pub mod preview;
 pub mod program;
+mod script;
 pub mod session;
 pub mod ssh;
+pub mod stream;
 pub mod walk;

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::frame::{Frame, Kind, LONGEST};
+use super::stream::{Incoming, Outgoing};
 
 /// How long the ends wait for each other.
 #[derive(Clone, Copy, Debug)]
@@ -134,7 +135,7 @@ impl Link {
 
     /// The stream of this kind, which ends with an empty frame.
     pub fn stream<'l>(&'l self, kind: Kind, stopped: &'l dyn Fn() -> bool) -> Incoming<'l> {
-        Incoming { link: self, kind, stopped, bytes: Vec::new(), at: 0, ended: false }
+        Incoming::new(self, kind, stopped)
     }
 
     /// Waits until everything is sent, or cannot be.
@@ -171,7 +172,7 @@ impl Sender {
 
     /// A stream of this kind.
     pub fn stream(&self, kind: Kind) -> Outgoing<'_> {
-        Outgoing { sender: self, kind, bytes: Vec::with_capacity(PIECE) }
+        Outgoing::new(self, kind)
     }
 
     fn put(&self, frame: Option<Frame>) -> Result<(), LinkError> {
@@ -257,92 +258,6 @@ fn watch(state: &State, patience: Patience) {
         if silent > patience.gone && !state.full.load(Ordering::SeqCst) {
             return state.end(format!("nothing was heard of the other end for {} s", silent.as_secs()));
         }
-    }
-}
-
-/// How large the pieces of a stream are.
-const PIECE: usize = 128 << 10;
-
-/// A stream that is sent. It has to be [`end`](Outgoing::end)ed.
-#[derive(Debug)]
-pub struct Outgoing<'s> {
-    sender: &'s Sender,
-    kind: Kind,
-    bytes: Vec<u8>,
-}
-
-impl Outgoing<'_> {
-    /// Sends what is left, and that this was all.
-    pub fn end(mut self) -> Result<(), LinkError> {
-        if !self.bytes.is_empty() {
-            self.piece()?;
-        }
-        self.sender.send(Frame { kind: self.kind, bytes: Vec::new() })
-    }
-
-    fn piece(&mut self) -> Result<(), LinkError> {
-        let bytes = std::mem::replace(&mut self.bytes, Vec::with_capacity(PIECE));
-        self.sender.send(Frame { kind: self.kind, bytes })
-    }
-}
-
-impl Write for Outgoing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let room = PIECE - self.bytes.len();
-        let taken = bytes.get(..room.min(bytes.len())).unwrap_or_default();
-        self.bytes.extend_from_slice(taken);
-        if self.bytes.len() == PIECE {
-            self.piece().map_err(std::io::Error::other)?;
-        }
-        Ok(taken.len())
-    }
-
-    /// Pieces go when they are full: a stream is not waited for before its end.
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A stream that comes in.
-pub struct Incoming<'l> {
-    link: &'l Link,
-    kind: Kind,
-    stopped: &'l dyn Fn() -> bool,
-    bytes: Vec<u8>,
-    at: usize,
-    ended: bool,
-}
-
-impl<'l> Incoming<'l> {
-    /// The stream whose first piece was read already.
-    pub(crate) fn beginning_with(
-        link: &'l Link,
-        first: Frame,
-        stopped: &'l dyn Fn() -> bool,
-    ) -> Incoming<'l> {
-        let ended = first.bytes.is_empty();
-        Incoming { link, kind: first.kind, stopped, bytes: first.bytes, at: 0, ended }
-    }
-}
-
-impl Read for Incoming<'_> {
-    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
-        while self.at == self.bytes.len() && !self.ended {
-            let frame = self.link.next(self.stopped).map_err(std::io::Error::other)?;
-            if frame.kind != self.kind {
-                let what = format!("{:?} in the middle of {:?}", frame.kind, self.kind);
-                return Err(std::io::Error::other(LinkError::Nonsense(what)));
-            }
-            self.ended = frame.bytes.is_empty();
-            (self.bytes, self.at) = (frame.bytes, 0);
-        }
-        let left = self.bytes.get(self.at..).unwrap_or_default();
-        let n = left.len().min(to.len());
-        if let (Some(to), Some(from)) = (to.get_mut(..n), left.get(..n)) {
-            to.copy_from_slice(from);
-        }
-        self.at += n;
-        Ok(n)
     }
 }
 

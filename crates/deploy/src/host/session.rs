@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::frame::{Frame, Kind};
-use super::link::{Incoming, Link, LinkError, message};
+use super::link::{Link, LinkError, message};
 use super::list::{self, Is};
 use super::message::{Answered, Far, Near, Order};
+use super::stream::Incoming;
 use super::walk::{SendError, Walked};
 use crate::event::Event;
 use crate::receipt::Step;

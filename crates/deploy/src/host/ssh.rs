@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use super::link::{Link, LinkError, Patience};
 use super::message::{Far, Near, PROTOCOL};
 use super::program::Program;
+use super::script::{MARK, here, script};
 
 /// Which host, and how it is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,7 @@ pub struct Ssh {
     pub link: Link,
     said: Said,
     child: Child,
+    done: bool,
 }
 
 /// Why there is no far end.
@@ -137,7 +139,6 @@ pub enum Putting {
     Done,
 }
 
-const MARK: &str = "cutover-host 1 ";
 /// What a login may print before our mark.
 const NOISE: usize = 64 << 10;
 /// So many lines of what ssh says are kept.
@@ -241,7 +242,7 @@ impl Dialled<'_> {
         }
         let Dialled { target, program, child, to, from, said, .. } = self;
         let link = Link::over(from, to, Patience::default(), Arc::default());
-        let mut ssh = Ssh { link, said, child };
+        let mut ssh = Ssh { link, said, child, done: false };
         let host = target.host.clone();
         let far = match ssh.link.hear::<Far>(&|| stop.load(Ordering::SeqCst)) {
             Ok(far) => far,
@@ -333,15 +334,19 @@ impl Ssh {
         last_words(&mut self.child, &self.said)
     }
 
-    /// The process id of ssh.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    /// All is said. ssh ends by itself, and is not waited for: its goodbye takes a round trip, and where it is the
+    /// master of the user's other sessions it stays for them.
+    pub fn done(mut self) {
+        self.done = true;
     }
 }
 
 impl Drop for Ssh {
     fn drop(&mut self) {
-        // It ends by itself when the far end does; one that hangs on a dead connection is not waited for.
+        if self.done {
+            return;
+        }
+        // One that hangs on a dead connection is not waited for.
         let until = Instant::now() + Duration::from_secs(1);
         while Instant::now() < until {
             if !matches!(self.child.try_wait(), Ok(None)) {
@@ -352,15 +357,6 @@ impl Drop for Ssh {
         hang_up(self.child.id());
         drop(self.child.wait());
     }
-}
-
-/// What ours is made for, as `uname -sm` says it.
-fn here() -> String {
-    let system = match std::env::consts::OS {
-        "linux" => "Linux",
-        other => other,
-    };
-    format!("{system} {}", std::env::consts::ARCH)
 }
 
 fn command(target: &Target, script: &str) -> Command {
@@ -377,28 +373,6 @@ fn command(target: &Target, script: &str) -> Command {
     command.args(["-x", "-e", "none", "--"]).arg(&target.host).arg(OsString::from(script));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
-}
-
-/// What the login shell is told. `anew`: what stands there is not looked at.
-fn script(target: &Target, program: &Program, anew: bool) -> String {
-    if let Some(program) = &target.program {
-        let program = program.display();
-        return format!("exec sh -c 'echo; echo {MARK}found; exec \"{program}\" host'");
-    }
-    let (hash, bytes) = (program.hash(), program.bytes());
-    let look = match anew {
-        true => String::new(),
-        false => format!(
-            "if test -x \"$f\" && test \"$(wc -c <\"$f\")\" -eq {bytes}; then echo {MARK}found; exec \"$f\" host; fi; "
-        ),
-    };
-    // Counted before it gets its name: a file of that name and length is whole, and what it holds it tells itself.
-    format!(
-        "exec sh -c 'echo; d=${{XDG_CACHE_HOME:-$HOME/.cache}}/cutover/bin/{hash}; f=$d/cutover; t=$d/.put-$$; \
-         {look}echo {MARK}missing $(uname -sm); \
-         (umask 077; mkdir -p \"$d\" && head -c {bytes} >\"$t\" && test \"$(wc -c <\"$t\")\" -eq {bytes} && chmod 700 \"$t\" && mv -f \"$t\" \"$f\") \
-         && {{ echo {MARK}put; exec \"$f\" host; }}; rm -f \"$t\"; echo {MARK}failed'"
-    )
 }
 
 /// Keeps the last lines; once the far end has answered they are what its commands print, and are shown.

@@ -3,7 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use super::web1::Web1;
+use nix::sys::signal::Signal;
+
+use super::web1::{Web1, signal};
 
 fn put(web1: &Web1) -> Vec<PathBuf> {
     let bin = web1.path("cache/cutover/bin");
@@ -51,6 +53,18 @@ fn a_host_that_cannot_be_reached_says_so_with_what_ssh_says() {
     web1.write("known", "");
     let said = web1.fails(1, &["status"]);
     assert!(said.contains("Host key verification failed"), "{said}");
+}
+
+#[test]
+fn ctrl_c_while_a_host_does_not_answer_ends_it() {
+    let web1 = Web1::with("");
+    let near = web1.begin(&["deploy", "--to", "silent"]);
+    web1.wait_for("called");
+    signal(near.id(), Signal::SIGINT);
+    let ended = near.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("stopped before silent answered"), "{said}");
 }
 
 #[test]

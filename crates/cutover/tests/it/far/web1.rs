@@ -75,10 +75,11 @@ impl Web1 {
             &format!(
                 "Host web1\n  ProxyCommand {SSHD} -i -f {config}\n  User {me}\n  IdentityFile {mine}\n  IdentitiesOnly yes\n  \
                  IdentityAgent none\n  UserKnownHostsFile {known}\n  GlobalKnownHostsFile none\n  StrictHostKeyChecking yes\n\
-                 Host nowhere\n  ProxyCommand false\n",
+                 Host nowhere\n  ProxyCommand false\nHost silent\n  ProxyCommand sh -c \"touch {called}; exec sleep 20\"\n",
                 config = at("sshd_config"),
                 mine = at("mine"),
                 known = at("known"),
+                called = at("called"),
             ),
         );
     }
