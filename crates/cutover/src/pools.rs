@@ -1,6 +1,5 @@
 //! Pools: where an app's PHP runs, for the commands that ask it themselves.
 
-use std::ffi::OsStr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use config::value;
 use deploy::engine::FreshPool;
 use deploy::used::Workers;
 use fastcgi::Address;
+use release::ReleaseId;
 use serve::control::MasterStatus;
 use serve::fpm;
 
@@ -49,10 +49,7 @@ pub fn workers(opened: &Opened, masters: &[MasterStatus]) -> Vec<Workers> {
 pub fn fresh_pool<'a>(opened: &'a Opened, masters: &[MasterStatus]) -> Option<FreshPool<'a>> {
     let php =
         opened.config.host.php.as_ref().filter(|php| php.fpm == Fpm::Embedded && !masters.is_empty())?;
-    let start = |dir: &Path| {
-        let release = dir.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        running::fresh(opened, release).map(Address::Unix)
-    };
+    let start = |id: &ReleaseId| running::fresh(opened, id.as_str()).map(Address::Unix);
     Some(FreshPool { always: php.preload.is_some(), start: Box::new(start) })
 }
 

@@ -54,14 +54,14 @@ pub struct Deploy<'a> {
     pub lead: Option<&'a Lead<'a>>,
 }
 
-/// Starts a master for the release in a directory.
-pub type Start<'a> = Box<dyn Fn(&Path) -> Result<Address, String> + 'a>;
+/// Starts a master for a release.
+pub type Start<'a> = Box<dyn Fn(&ReleaseId) -> Result<Address, String> + 'a>;
 
 /// How a second master of the embedded pool is started, with an empty opcache.
 pub struct FreshPool<'a> {
     /// Each release wants one of its own: it preloads code.
     pub always: bool,
-    /// Starts one for the release in this directory, and gives its address once it answers. An error says what is
+    /// Starts one for this release, and gives its address once it answers. An error says what is
     /// wrong; the old master then goes on alone.
     pub start: Start<'a>,
 }

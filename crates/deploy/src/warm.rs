@@ -141,7 +141,7 @@ fn start_fresh_if_always(subject: &Subject<'_, '_>) -> Result<(), WarmError> {
     match deploy.fresh_pool.as_ref().filter(|fresh| fresh.always && deploy.fresh.get().is_none()) {
         None => Ok(()),
         Some(fresh) => {
-            let pool = (fresh.start)(subject.dir).map_err(WarmError::NoMaster)?;
+            let pool = (fresh.start)(subject.id).map_err(WarmError::NoMaster)?;
             deploy.fresh.get_or_init(|| pool);
             Ok(())
         }

@@ -71,14 +71,13 @@ impl App {
         self.releases().join(id)
     }
 
-    /// The canonical path of a release's directory, as the application gets it.
+    /// The canonical path of a release's directory, as the application gets it; of one in a slot, the slot.
     pub fn release_dir(&self, id: &ReleaseId) -> std::io::Result<PathBuf> {
         #[allow(
             clippy::disallowed_methods,
             reason = "releases/ lies above the link: no flip changes where it is"
         )]
-        let releases = self.releases().canonicalize()?;
-        Ok(releases.join(id))
+        self.release(id).canonicalize()
     }
 
     /// Where slots stand, in slot mode.

@@ -25,7 +25,7 @@ pub fn run(opened: &Opened, id: &ReleaseId, force: bool, lock: Lock) -> Result<A
     let masters = masters(opened);
     if let Some(fresh) = fresh_pool(opened, &masters).filter(|fresh| fresh.always) {
         // Without one the server starts it at the flip, and requests wait for that.
-        drop((fresh.start)(&opened.app.release(id)));
+        drop((fresh.start)(id));
     }
     let flipped = do_flip(opened, &events, target)?;
     Ok(told(&flipped, force))

@@ -32,7 +32,7 @@ pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError>
         return Err(StepError::Stopped);
     }
     if journal.plan().is_rollback() {
-        start_preloading(deploy, id)?;
+        start_preloading(deploy, id);
     }
     let events = note::catch_up(deploy.lock, deploy.who).map_err(StepError::History)?;
     let (forced, leaves_bad) = match journal.plan().aim {
@@ -57,10 +57,10 @@ pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError>
 
 /// Where each release preloads code, what is gone back to gets its php-fpm before the flip. In haste: without one the
 /// server starts it at the flip, and requests wait for that.
-fn start_preloading(deploy: &Deploy<'_>, id: &ReleaseId) -> Result<(), StepError> {
+fn start_preloading(deploy: &Deploy<'_>, id: &ReleaseId) {
     let wanted = deploy.fresh_pool.as_ref().filter(|fresh| fresh.always && deploy.fresh.get().is_none());
     if let Some(fresh) = wanted {
-        match (fresh.start)(&dir_of(deploy.app(), id)?) {
+        match (fresh.start)(id) {
             Ok(pool) => drop(deploy.fresh.set(pool)),
             Err(why) => {
                 let text = format!("no php-fpm was started for {id} before the flip: {why}");
@@ -68,7 +68,6 @@ fn start_preloading(deploy: &Deploy<'_>, id: &ReleaseId) -> Result<(), StepError
             }
         }
     }
-    Ok(())
 }
 
 /// Flips and notes it.

@@ -200,7 +200,7 @@ impl Run<'_, '_, '_> {
         let Some(fresh) = deploy.fresh_pool.as_ref().filter(|_| deploy.fresh.get().is_none()) else {
             return Ok(false);
         };
-        match (fresh.start)(self.subject.dir) {
+        match (fresh.start)(self.subject.id) {
             Ok(pool) => {
                 let pool = deploy.fresh.get_or_init(|| pool);
                 self.cache = Cache::of(deploy.app(), &self.php.path_map, pool)?;

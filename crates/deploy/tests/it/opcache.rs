@@ -309,7 +309,7 @@ fn where_there_is_no_room_a_fresh_pool_gets_the_release() {
     let (old, new) = (Fpm::small(8), Fpm::small(8));
     let shop = shop(&format!("{}[warm]\nrequests = ['/']\n", old.keys()));
     grow(&shop, 60);
-    let start = |_: &std::path::Path| Ok(new.address());
+    let start = |_: &release::ReleaseId| Ok(new.address());
     let fresh = || Some(FreshPool { always: false, start: Box::new(start) });
     let warm = |told: Told| {
         assert_eq!(told.warnings(), "");
@@ -324,7 +324,7 @@ fn where_there_is_no_room_a_fresh_pool_gets_the_release() {
     // A rollback leads there too: what is used of the release before is warm there as well.
     assert_eq!(look(&shop, &new.address()).shares[back.as_str()].0, 2);
     // Where none can be had the release has to do with the old one.
-    let none = |_: &std::path::Path| Err("fork: no memory".to_owned());
+    let none = |_: &release::ReleaseId| Err("fork: no memory".to_owned());
     let told = shop.run_with(DEPLOY, Some(FreshPool { always: false, start: Box::new(none) }));
     goes_live(&told);
     assert!(
