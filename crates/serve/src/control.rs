@@ -108,9 +108,23 @@ pub struct SiteStatus {
     pub link_error: Option<String>,
     /// Whether visitors get the maintenance page.
     pub maintenance: bool,
+    /// The releases that it has pinned: the live one, and those that old requests are still on.
+    #[serde(default)]
+    pub pinned: Vec<PinnedStatus>,
     /// Its own php-fpm masters; none: it has no PHP, or a pool of somebody else's.
     #[serde(default)]
     pub masters: Vec<MasterStatus>,
+}
+
+/// What a server knows of one release that it has pinned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedStatus {
+    /// The release.
+    pub release: String,
+    /// Requests in flight on it. None, and yet pinned: a script goes on behind its response.
+    pub in_flight: i64,
+    /// How long ago it was first pinned, in seconds.
+    pub seconds: u64,
 }
 
 /// What a server knows of one of its php-fpm masters.

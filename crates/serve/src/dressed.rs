@@ -14,6 +14,7 @@ use crate::log::ErrorLog;
 use crate::masters::Masters;
 use crate::metrics::{Metrics, ReleaseMeters};
 use crate::pool::Pool;
+use crate::roll::{Enrolled, Roll};
 use crate::tree::beneath::{self, Want};
 use crate::tree::{Ground, Tree};
 
@@ -39,6 +40,8 @@ pub struct Dressed {
     pub meters: ReleaseMeters,
     site: String,
     metrics: Arc<Metrics>,
+    /// Told as pinned until this is dropped.
+    _enrolled: Enrolled,
 }
 
 /// What it takes to dress any release of one site.
@@ -57,6 +60,8 @@ pub struct Wardrobe {
     pub memory: Arc<Memory>,
     /// Where counts go.
     pub metrics: Arc<Metrics>,
+    /// Where it is told what is pinned.
+    pub roll: Arc<Roll>,
     /// Where complaints go.
     pub log: ErrorLog,
 }
@@ -84,13 +89,15 @@ impl Wardrobe {
             self.log.error(&self.site, why);
         }
         let pool = self.masters.as_ref().map(|masters| masters.of(&lease.live().id, lease.path(), &self.log));
+        let meters = self.metrics.release(&self.site, id);
         Dressed {
             tree,
             pool,
             id: HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("unnameable")),
             headers: headers(&says),
             says,
-            meters: self.metrics.release(&self.site, id),
+            _enrolled: self.roll.enter(&self.site, id, meters.in_flight.clone()),
+            meters,
             site: self.site.clone(),
             metrics: Arc::clone(&self.metrics),
         }

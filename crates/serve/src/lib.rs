@@ -15,7 +15,7 @@
 //!   [`body`] (what it carries, and the pin it holds), [`spool`] (where it waits for a slow client), [`sendfile`]
 //! - the application: [`masters`] (which release runs in which php-fpm), [`pool`] (the way to one), [`fpm`] (our own),
 //!   [`params`] (what a script is told)
-//! - what is told: [`log`], [`metrics`], [`scrape`]
+//! - what is told: [`log`], [`metrics`], [`scrape`], [`roll`] (which releases are pinned)
 
 pub mod accept;
 pub mod auth;
@@ -47,6 +47,7 @@ pub mod process;
 pub mod proxy_protocol;
 pub mod reply;
 pub mod resource;
+pub mod roll;
 pub mod run;
 pub mod scrape;
 pub mod sendfile;

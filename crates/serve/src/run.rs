@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::accept::Order;
-use crate::control::{Answer, Command, MasterStatus, SiteStatus, Status};
+use crate::control::{Answer, Command, MasterStatus, PinnedStatus, SiteStatus, Status};
 use crate::descriptors;
 use crate::file::memory::Memory;
 use crate::fpm::Embedded;
@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::operator::{self, Operator};
 use crate::privileges::{Account, PrivilegeError};
 use crate::process::{Adopted, Carried, Ground, Process, ProcessError, app_of};
+use crate::roll::Pinned;
 use crate::scrape;
 use crate::server::Server;
 use crate::site::{Shared, Site};
@@ -169,6 +170,7 @@ async fn serve(begun: Begun, ground: Ground) -> Result<(), RunError> {
         look: Look::new(),
         memory: Arc::new(Memory::new(first.memory, first.file_max)),
         metrics: Arc::clone(&metrics),
+        roll: Arc::default(),
     };
     let look = shared.look.clone();
     let tending = tokio::spawn({
@@ -356,6 +358,7 @@ fn status(process: &Process, server: &Server) -> Status {
             name: site.name.clone(),
             release: pin.as_ref().map(|pin| pin.id().to_string()),
             in_flight: pin.as_ref().map_or(0, |pin| pin.with.meters.in_flight.get()),
+            pinned: site.pinned().into_iter().map(told_pinned).collect(),
             link_error: site.link_error().map(|why| why.to_string()),
             maintenance: site.in_maintenance(),
             masters: site.masters.as_ref().map(|masters| masters.status()).unwrap_or_default(),
@@ -371,6 +374,11 @@ fn status(process: &Process, server: &Server) -> Status {
         listen: process.addresses(),
         sites: process.sites().iter().map(site).collect(),
     }
+}
+
+fn told_pinned(pinned: Pinned) -> PinnedStatus {
+    let Pinned { release, since, in_flight } = pinned;
+    PinnedStatus { release, in_flight, seconds: since.as_secs() }
 }
 
 fn watch_signals(events: mpsc::Sender<Event>) -> Result<(), RunError> {

@@ -14,6 +14,7 @@ use crate::log::{AccessLog, ErrorLog};
 use crate::look::{self, Look, News, Watched};
 use crate::masters::Masters;
 use crate::metrics::{Metrics, SiteMeters};
+use crate::roll::{Pinned, Roll};
 
 /// One app, served.
 pub struct Site {
@@ -33,6 +34,7 @@ pub struct Site {
     pub log: ErrorLog,
     /// Its counters.
     pub meters: SiteMeters,
+    roll: Arc<Roll>,
     live: Watched<Dressed>,
     maintenance: AtomicBool,
 }
@@ -45,6 +47,8 @@ pub struct Shared {
     pub memory: Arc<Memory>,
     /// The counts.
     pub metrics: Arc<Metrics>,
+    /// What is pinned.
+    pub roll: Arc<Roll>,
 }
 
 impl Site {
@@ -66,6 +70,7 @@ impl Site {
             masters: masters.clone(),
             memory: Arc::clone(&shared.memory),
             metrics: Arc::clone(&shared.metrics),
+            roll: Arc::clone(&shared.roll),
             log: log.clone(),
         };
         let meters = shared.metrics.site(&name);
@@ -74,12 +79,18 @@ impl Site {
         let live = shared.look.watch_telling(pinner, move |news| herald.tell(news));
         let cgi = config.host.serve.cgi.clone().map(Cgi::new);
         let maintenance = AtomicBool::new(app.maintenance().exists());
-        Self { name, config, app, masters, cgi, access, log, meters, live, maintenance }
+        let roll = Arc::clone(&shared.roll);
+        Self { name, config, app, masters, roll, cgi, access, log, meters, live, maintenance }
     }
 
     /// This request's hold on the release that is live now; while the link is broken, on the last good one.
     pub fn pin(&self) -> Result<Pin, LiveError> {
         self.live.pin()
+    }
+
+    /// The releases that this process has pinned, the live one and those that old requests are still on.
+    pub fn pinned(&self) -> Vec<Pinned> {
+        self.roll.of(&self.name)
     }
 
     /// Makes anew what was made of the live release, and pins that from now on.

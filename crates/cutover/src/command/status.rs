@@ -1,6 +1,7 @@
 //! status: what is live, since when, and whether all is well.
 
 mod opcache;
+mod users;
 
 use std::time::{Duration, SystemTime};
 
@@ -68,6 +69,9 @@ pub fn run(opened: &Opened) -> Result<Answer, Failure> {
     lines.extend(failed.iter().cloned());
     let server = running::status(opened);
     lines.extend(told(&server, name, live.id.as_ref()));
+    let running = server.as_ref().ok().and_then(Option::as_ref);
+    let users = users::users(opened, &live, running);
+    lines.extend(users.lines);
     let caches = opcache::caches(opened, &live, back.as_ref());
     lines.extend(caches.iter().flat_map(|cache| cache.lines.iter().cloned()));
     let json = json!({
@@ -86,6 +90,7 @@ pub fn run(opened: &Opened) -> Result<Answer, Failure> {
         "drained": drained.is_some(),
         "in_hand": in_hand,
         "failed": failed,
+        "users": users.json,
         "opcache": caches.into_iter().map(|cache| cache.json).collect::<Vec<_>>(),
         "server": server.as_ref().ok().and_then(Option::as_ref),
     });
