@@ -131,6 +131,19 @@ impl Masters {
         Masters::with(php, self.options.clone(), current, fresh)
     }
 
+    /// Masters made anew because another file is to be preloaded; the old ones end with their requests.
+    pub fn preloading(
+        &self,
+        php: &Php,
+        options: FpmOptions,
+        live: Option<(&ReleaseId, &Path)>,
+    ) -> Result<Masters, FpmError> {
+        let preload = live.and_then(|(_, dir)| Some(dir.join(php.preload.as_ref()?)));
+        let started = self.start_another(&options, preload.as_deref().filter(|file| file.is_file()))?;
+        let current = Pool::new(php, Some(Arc::new(started)), live.map(|(id, _)| id.clone()));
+        Ok(Masters::with(php, Some(options), current, None))
+    }
+
     /// The configuration they were made from.
     pub fn php(&self) -> &Php {
         &self.php
@@ -256,15 +269,20 @@ impl Masters {
             }
             preload => preload,
         };
+        let started = self.start_another(options, preload.as_deref())?;
+        Ok(Arc::new(Pool::new(&self.php, Some(Arc::new(started)), Some(id.clone()))))
+    }
+
+    /// Starts one more, like those that run.
+    fn start_another(&self, options: &FpmOptions, preload: Option<&Path>) -> Result<Embedded, FpmError> {
         let kept = self.all().into_iter().find_map(|(_, pool)| {
             pool.embedded.as_ref().filter(|embedded| embedded.is_kept()).map(Arc::clone)
         });
-        let started = match kept {
-            Some(running) => running.twin(preload.as_deref(), options.start_within)?,
+        match kept {
+            Some(running) => running.twin(preload, options.start_within),
             // Every keeper was killed: as at the start, if we still may.
-            None => Embedded::start(&FpmOptions { preload, ..options.clone() })?,
-        };
-        Ok(Arc::new(Pool::new(&self.php, Some(Arc::new(started)), Some(id.clone()))))
+            None => Embedded::start(&FpmOptions { preload: preload.map(Path::to_owned), ..options.clone() }),
+        }
     }
 
     /// Makes sure that one more may be started: old ones that only linger go.

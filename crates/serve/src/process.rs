@@ -158,7 +158,12 @@ impl Ground {
             let masters = match (carried.pools.remove(name), carried.adopted.remove(name)) {
                 // Kept connections survive a reload that does not concern them.
                 (Some(running), _) if running.php() == php => running,
-                (Some(running), _) if same_pool(running.php(), php) => Arc::new(running.again(php)),
+                (Some(running), _) if same_pool(running.php(), php) => {
+                    match running.php().preload == php.preload {
+                        true => Arc::new(running.again(php)),
+                        false => Arc::new(preload_another(&carried, site, php, &running)?),
+                    }
+                }
                 (None, Some(adopted)) => Arc::new(adopt_pools(&carried, site, php, adopted, &log)?),
                 (Some(_) | None, _) => Arc::new(start_pool(&carried, site, php, &log)?),
             };
@@ -192,6 +197,19 @@ fn start_pool(
     Masters::start(php, options, live, log).map_err(failed)
 }
 
+fn preload_another(
+    carried: &Carried,
+    site: &config::Site,
+    php: &config::host::Php,
+    running: &Masters,
+) -> Result<Masters, ProcessError> {
+    let (app, options) = options_of(carried, site, php)?;
+    let live = live::read(&app).ok();
+    let live = live.as_ref().map(|live| (&live.id, live.dir.as_path()));
+    let failed = |source| ProcessError::Fpm { app: site.config.host.app.name.clone(), source };
+    running.preloading(php, options, live).map_err(failed)
+}
+
 fn adopt_pools(
     carried: &Carried,
     site: &config::Site,
@@ -211,7 +229,7 @@ fn adopt_pools(
     }
 }
 
-/// Whether the same php-fpm serves both: how connections are used makes no difference to it.
+/// Whether the same php-fpm serves both, or one of its kind: how connections are used makes no difference to it.
 fn same_pool(one: &config::host::Php, other: &config::host::Php) -> bool {
     let shape = |php: &config::host::Php| {
         (
@@ -221,7 +239,6 @@ fn same_pool(one: &config::host::Php, other: &config::host::Php) -> bool {
             php.ini.clone(),
             php.env.clone(),
             php.binary.clone(),
-            php.preload.clone(),
         )
     };
     shape(one) == shape(other)

@@ -15,6 +15,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::retry_on_intr;
@@ -26,6 +27,9 @@ use super::FpmError;
 const LONGEST_SOCKET: usize = 107;
 /// Room for `/fpm-4294967295.status`.
 const LONGEST_NAME: usize = 22;
+
+/// So often the lock of the directory is tried for when the last one leaves.
+const TIDY: usize = 20;
 
 /// Root's embedded pools; nobody else may write there.
 const RUN: &str = "/run/cutover";
@@ -171,9 +175,13 @@ pub(crate) fn claim(dir: &Path, gid: Option<u32>) -> Result<Claimed, FpmError> {
 pub(crate) fn tidy(dir: &Path) {
     let ours = dir.starts_with(RUN) || dir.starts_with(format!("{TMP}{}", geteuid()));
     let Some(lock) = ours.then(|| File::open(dir).ok()).flatten() else { return };
-    // Whoever starts another pool there holds this lock. Not empty, or not to be had: it stays.
-    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-        fs::remove_dir(dir).unwrap_or_default();
+    // Whoever starts another pool there holds this lock, and then it is not empty. Another that tidies up holds it
+    // for a moment, and may have found our files.
+    for _ in 0..TIDY {
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return fs::remove_dir(dir).unwrap_or_default();
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

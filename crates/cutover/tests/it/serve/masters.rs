@@ -74,6 +74,12 @@ fn master(server: &Server) -> u32 {
     text(server, "/master.php").parse().unwrap()
 }
 
+/// What `cutover status` says of who is on a release.
+fn user(server: &Server, release: &str) -> Option<serde_json::Value> {
+    let status: serde_json::Value = serde_json::from_str(&server.app.cutover(&["status", "--json"])).unwrap();
+    status["users"].as_array().unwrap().iter().find(|users| users["release"] == release).cloned()
+}
+
 /// A request that is answered only after [`go`]; a worker is at it.
 fn waiting(server: &Server) -> TcpStream {
     let busy = || masters(server)[0].busy;
@@ -117,6 +123,11 @@ fn a_flip_goes_to_the_fresh_master_and_what_the_old_one_works_on_is_finished() {
     assert_eq!(master(&server), new);
     let roles: Vec<String> = masters(&server).into_iter().map(|master| master.role).collect();
     assert_eq!(roles, ["current", "leaving"]);
+    let on_old = user(&server, "r1").unwrap();
+    assert_eq!(on_old["in_flight"], 1, "{on_old}");
+    let at_work: Vec<&str> =
+        on_old["workers"].as_array().unwrap().iter().map(|work| work["script"].as_str().unwrap()).collect();
+    assert!(at_work.len() == 2 && at_work.iter().all(|script| script.contains("/r1/public/")), "{on_old}");
     go(&server);
     let reply = read_reply(&mut slow).unwrap();
     assert_eq!((reply.status, reply.text(), reply.release()), (200, old.to_string(), "r1"));
@@ -128,6 +139,7 @@ fn a_flip_goes_to_the_fresh_master_and_what_the_old_one_works_on_is_finished() {
     std::fs::remove_file(&note).unwrap();
     assert!(behind.ends_with(&format!("/releases/r1/public {old}")), "{behind}");
     assert_eq!(masters(&server).len(), 1);
+    assert!(user(&server, "r1").is_none() && user(&server, "r2").is_some());
     assert_eq!(master(&server), new);
     // The way back: the old master is gone, so it is this one.
     server.app.link("releases/r1");
@@ -272,4 +284,32 @@ fn a_server_that_dropped_its_privileges_has_masters_of_another_user_started() {
     server.app.link("releases/r2");
     assert_ne!(master(&server), old);
     assert_eq!(text(&server, "/who.php"), "www-data");
+}
+
+#[test]
+fn a_reload_preloads_another_file_though_privileges_were_dropped() {
+    let config =
+        format!("[serve]\nlisten = [\"127.0.0.1:0\"]\nuser = \"nobody\"\n{PHP}user = \"www-data\"\n");
+    let server = app(&config).serve();
+    assert_eq!(text(&server, "/kept.php"), "nothing kept");
+    let old = master(&server);
+    server.app.write_config(&format!("{}preload = \"preload.php\"\n", server.app.config()));
+    server.app.cutover(&["reload"]);
+    assert_eq!(text(&server, "/kept.php"), "r1");
+    eventually("the old master ends", || !lives(old));
+}
+
+#[test]
+fn a_php_fpm_that_is_not_there_any_more_is_said_and_the_one_that_runs_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let binary = dir.path().join("php-fpm");
+    let real = ["8.4", "8.3", "8.2", "8.1"].map(|version| format!("/usr/sbin/php-fpm{version}"));
+    let real = real.iter().find(|path| std::path::Path::new(path).exists()).expect("php-fpm (scripts/setup)");
+    std::os::unix::fs::symlink(real, &binary).unwrap();
+    let server = app(&format!("{PHP}binary = \"{}\"\n", binary.display())).serve();
+    let old = master(&server);
+    std::fs::remove_file(&binary).unwrap();
+    let why = refused(&server, "r2");
+    assert!(why.contains("No such file"), "{why}");
+    assert_eq!((master(&server), masters(&server).len()), (old, 1));
 }
