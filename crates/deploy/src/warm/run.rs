@@ -80,7 +80,8 @@ impl Run<'_, '_, '_> {
         }
         let live = live.map(|live| order.used.iter().map(|path| below(&live.dir, path)).collect::<Vec<_>>());
         if self.started {
-            self.way_back(&live.unwrap_or_default(), &mut reached)?;
+            let ahead = room::forecast(&reached.figures, need, others);
+            self.way_back(&live.unwrap_or_default(), ahead, &mut reached)?;
         } else {
             if reached.stopped == Stopped::Room && reached.done < used {
                 self.over_the_brim(&paths, &mut look, &mut reached)?;
@@ -146,10 +147,15 @@ impl Run<'_, '_, '_> {
         own.map_or(need, |(scripts, bytes)| need.without(*bytes, *scripts))
     }
 
-    /// A fresh master knows nothing of what is live, and a rollback would lead there too: what is used of it is compiled
-    /// as far as there is room, and no word is lost about what is not.
-    fn way_back(&mut self, files: &[PathBuf], reached: &mut Reached) -> Result<(), WarmError> {
-        if reached.stopped == Stopped::End {
+    /// A fresh master knows nothing of what is live, and a rollback leads there too once the old master is gone: what is
+    /// used of it is compiled, unless the next deploys would miss the room.
+    fn way_back(
+        &mut self,
+        files: &[PathBuf],
+        ahead: Forecast,
+        reached: &mut Reached,
+    ) -> Result<(), WarmError> {
+        if reached.stopped == Stopped::End && ahead.deploys > FEW {
             reached.figures = self.compile(files, &reached.figures)?.figures;
         }
         Ok(())

@@ -306,7 +306,7 @@ fn a_status_page_that_is_off_is_told_by_the_prune() {
 
 #[test]
 fn where_there_is_no_room_a_fresh_pool_gets_the_release() {
-    let (old, new) = (Fpm::small(8), Fpm::small(8));
+    let (old, new) = (Fpm::small(8), Fpm::small(64));
     let shop = shop(&format!("{}[warm]\nrequests = ['/']\n", old.keys()));
     grow(&shop, 60);
     let start = |_: &release::ReleaseId| Ok(new.address());
@@ -321,7 +321,7 @@ fn where_there_is_no_room_a_fresh_pool_gets_the_release() {
     assert_eq!(warm(shop.run_with(DEPLOY, fresh())), (62, 0));
     let back = shop.live();
     assert_eq!(warm(shop.run_with(DEPLOY, fresh())), (0, 62));
-    // A rollback leads there too: what is used of the release before is warm there as well.
+    // What is used of the release before is warm there too, for a rollback, where the next deploys have room all the same.
     assert_eq!(look(&shop, &new.address()).shares[back.as_str()].0, 2);
     // Where none can be had the release has to do with the old one.
     let none = |_: &release::ReleaseId| Err("fork: no memory".to_owned());
