@@ -105,10 +105,7 @@ fn deploys_in_a_row_find_room_and_no_visitor_compiles_anything() {
     }
     let mut different = masters.clone();
     different.dedup();
-    assert!(
-        different.len() > DEPLOYS / 4 && different.len() < DEPLOYS,
-        "a fresh one where room ran out: {masters:?}"
-    );
+    assert!(different.len() > DEPLOYS / 4, "a fresh one where room ran out: {masters:?}");
     assert!(visits.len() > DEPLOYS, "{}", visits.len());
     assert!(!server.log().contains("exited on signal"), "{}", server.log());
 }
