@@ -23,3 +23,4 @@ mod running;
 mod serve;
 mod shop;
 mod slots;
+mod warms;
