@@ -96,7 +96,7 @@ fn whole(tree: &Tree, id: &str, found: Option<&Tree>) -> Result<(), String> {
     if *manifest.id() != ReleaseId::parse(id).unwrap() {
         return Err(format!("the seal of {id} is that of {}", manifest.id()));
     }
-    let top = tree.find(format!("releases/{id}").as_bytes(), false).ok_or(format!("{id} is not there"))?;
+    let top = tree.find(format!("releases/{id}").as_bytes(), true).ok_or(format!("{id} is not there"))?;
     let found: HashMap<Vec<u8>, Ino> = tree.below(top).into_iter().collect();
     for (path, entry) in manifest.entries() {
         let said = String::from_utf8_lossy(path);

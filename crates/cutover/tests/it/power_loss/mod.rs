@@ -23,7 +23,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::process::Command;
-use story::{ADOPTED, COPIED, LINKED, Played};
+use story::{ADOPTED, COPIED, LINKED, Played, TURNS};
 use trace::{Arg, Call};
 use tree::{Node, Tree};
 
@@ -70,7 +70,7 @@ fn shape(tree: &Tree) -> Vec<String> {
 
 #[test]
 fn the_model_of_the_disk_is_what_the_disk_is() {
-    for story in [&*COPIED, &*LINKED, &*ADOPTED] {
+    for story in [&*COPIED, &*LINKED, &*TURNS, &*ADOPTED] {
         let model = story.replay(|_| true).disk.now;
         assert_eq!(shape(&model), shape(&Disk::of(&story.root()).now));
     }
@@ -83,6 +83,13 @@ fn whatever_a_power_cut_leaves_of_deploys_and_a_rollback_one_whole_release_is_li
             cut_everywhere(story.replay(|_| true), |_, _| {}).unwrap_or_else(|wrong| panic!("{wrong}"));
         assert!(trees > 2_000, "{trees}");
     }
+}
+
+#[test]
+fn whatever_a_power_cut_leaves_of_releases_that_take_turns_one_whole_release_is_live() {
+    let played = TURNS.replay(|_| true);
+    let trees = cut_everywhere(played, |_, _| {}).unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert!(trees > 2_000, "{trees}");
 }
 
 #[test]

@@ -28,9 +28,18 @@ pub struct Played {
 }
 
 /// Four deploys, of which the last one prunes, and a rollback; files that did not change are copied.
-pub static COPIED: LazyLock<Story> = LazyLock::new(|| deploys("copy"));
+pub static COPIED: LazyLock<Story> = LazyLock::new(|| deploys("link_mode = 'copy'", ""));
 /// The same; releases share files with the store.
-pub static LINKED: LazyLock<Story> = LazyLock::new(|| deploys("hardlink"));
+pub static LINKED: LazyLock<Story> = LazyLock::new(|| deploys("link_mode = 'hardlink'", ""));
+/// The same in two slots, and then a rollback to a release that lost its slot.
+pub static TURNS: LazyLock<Story> = LazyLock::new(|| {
+    let mut story = deploys("layout = 'slots'", "[serve]\n");
+    let app = release::App::new(&story.root(), Path::new("current"), &[]).unwrap();
+    let stored = release::slot::stored(&app).unwrap();
+    let id = stored.first().expect("one lost its slot").id().to_string();
+    story.cutover(&["rollback", &id, "--force"]);
+    story
+});
 
 /// A tree of Deployer's is adopted, rolled back in, flipped in, and handed back.
 pub static ADOPTED: LazyLock<Story> = LazyLock::new(|| {
@@ -56,9 +65,9 @@ touch -h -d '1 hour ago' release"#;
     story
 });
 
-fn deploys(link_mode: &str) -> Story {
+fn deploys(keys: &str, tables: &str) -> Story {
     let config = format!(
-        "[app]\nshared_dirs = ['data']\nkeep = 1\nkeep_for = '0s'\nlink_mode = '{link_mode}'\n\n\
+        "[app]\nshared_dirs = ['data']\nkeep = 1\nkeep_for = '0s'\n{keys}\n\n{tables}\
          [source]\ndir = '../source'\n\n[hooks]\nafter_stage = ['echo warm > cache.php']\n"
     );
     let mut story = Story::begin(|root| std::fs::write(root.join("cutover.toml"), &config).unwrap());
