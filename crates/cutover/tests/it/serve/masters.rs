@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serve::control::{self, Answer, Command, MasterStatus};
 
 use super::client::{connect, read_reply};
-use super::server::{App, Server, signal};
+use super::server::{App, CUTOVER, Server, signal};
 
 const PHP: &str = "[php]\nfpm = \"embedded\"\nworkers = 3\nlinger = \"0s\"\n";
 
@@ -313,4 +313,37 @@ fn a_php_fpm_that_is_not_there_any_more_is_said_and_the_one_that_runs_goes_on() 
     let why = refused(&server, "r2");
     assert!(why.contains("No such file"), "{why}");
     assert_eq!((master(&server), masters(&server).len()), (old, 1));
+}
+
+#[test]
+fn a_deploy_preloads_its_release_and_fails_in_phps_words_if_that_fails() {
+    let source = tempfile::tempdir().unwrap();
+    let write = |preload: &str| {
+        std::fs::create_dir_all(source.path().join("public")).unwrap();
+        std::fs::write(source.path().join("public/kept.php"), "<?php echo kept();").unwrap();
+        std::fs::write(source.path().join("preload.php"), format!("<?php {preload}")).unwrap();
+    };
+    let config = format!("[source]\ndir = \"{}\"\n{PHP}preload = \"preload.php\"\n", source.path().display());
+    let app = App::new(&config);
+    std::fs::set_permissions(app.root(), PermissionsExt::from_mode(0o755)).unwrap();
+    write("function kept() { return 'one'; }");
+    app.cutover(&["deploy"]);
+    let server = app.serve();
+    assert_eq!(text(&server, "/kept.php"), "one");
+    write("function kept() { return 'two'; }");
+    server.app.cutover(&["deploy"]);
+    assert_eq!(text(&server, "/kept.php"), "two");
+
+    write("throw new Exception('not today');");
+    let out =
+        std::process::Command::new(CUTOVER).arg("-C").arg(server.app.root()).arg("deploy").output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("not today") && said.contains("is still live"), "{said}");
+    assert_eq!(text(&server, "/kept.php"), "two");
+    assert!(masters(&server).iter().all(|master| master.role != "fresh"));
+
+    server.app.cutover(&["rollback"]);
+    assert_eq!(text(&server, "/kept.php"), "one");
+    assert!(server.log().contains("is ready for"), "{}", server.log());
 }
