@@ -101,3 +101,37 @@ impl Next {
 fn name_of(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(paths: &[&str]) -> BTreeSet<Vec<u8>> {
+        paths.iter().map(|path| path.as_bytes().to_vec()).collect()
+    }
+
+    fn map(links: &[(&str, &str)]) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        links.iter().map(|(path, text)| (path.as_bytes().to_vec(), text.as_bytes().to_vec())).collect()
+    }
+
+    #[test]
+    fn a_slot_keeps_its_paths_unless_php_may_remember_what_no_invalidation_reaches() {
+        // The slot has the directory d, the link l -> one, and nothing else.
+        let base = Base { links: map(&[("l", "one")]), dirs: set(&["d"]), ..Base::default() };
+        let led = map(&[("gone", "somewhere")]);
+        for (what, files, links, dirs, needs) in [
+            ("nothing changed", &["x.php"][..], &[("l", "one")][..], &["d"][..], false),
+            ("a link went", &[], &[], &["d"], false),
+            ("a link leads elsewhere", &[], &[("l", "two")], &["d"], true),
+            ("a link became a file", &["l"], &[], &["d"], true),
+            ("a directory became a file", &["d"], &[("l", "one")], &[], true),
+            ("a link came back as it was", &[], &[("l", "one"), ("gone", "somewhere")], &["d"], false),
+            ("a link came back as another", &[], &[("l", "one"), ("gone", "home")], &["d"], true),
+            ("a file came where a link was", &["gone"], &[("l", "one")], &["d"], true),
+            ("a directory came where a link was", &[], &[("l", "one")], &["d", "gone"], true),
+        ] {
+            let next = Next { files: set(files), links: map(links), dirs: set(dirs) };
+            assert_eq!(next.needs_new_paths(&base, &led, |_| false), needs, "{what}");
+        }
+    }
+}

@@ -233,3 +233,30 @@ fn a_release_that_is_brought_back_from_the_store_runs_its_own_scripts() {
     assert_eq!(told.outcome.ending, Ending::Live, "{:?}", told.outcome);
     assert_eq!(get(&fpm, &shop, "public/index.php"), "three");
 }
+
+#[test]
+fn what_hooks_make_in_each_release_gives_no_slot_a_new_path_unless_a_link_leads_elsewhere() {
+    let fpm = Fpm::start();
+    let shop = shop(&fpm, 2);
+    let hook = |to: &str| {
+        let made = format!(
+            "mkdir -p made; echo \"<?php return '$CUTOVER_RELEASE';\" > made/index.php; ln -s {to} made/link"
+        );
+        shop.configure(&format!("{}[hooks]\nafter_stage = ['''{made}''']\n", keys(&fpm)));
+    };
+    hook("../public");
+    shop.source("public/index.php", "<?php echo require __DIR__ . '/../made/index.php';");
+    for page in ["one", "two", "three", "four", "five"] {
+        shop.page(page);
+        deployed(&shop);
+        let live = live::read(&shop.app()).unwrap();
+        assert!(["a", "b"].contains(&live.dir.file_name().unwrap().to_str().unwrap()), "{live:?}");
+        assert_eq!(get(&fpm, &shop, "public/index.php"), live.id.as_str());
+    }
+    let live = shop.live();
+    hook("../src");
+    shop.page("six");
+    let told = shop.deploy();
+    assert!(told.failure().1.starts_with("made/link leads elsewhere"), "{:?}", told.failure());
+    assert_eq!(shop.live(), live);
+}
