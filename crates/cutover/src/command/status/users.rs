@@ -1,10 +1,10 @@
 //! Who is still on which release: requests, PHP workers, processes, and since when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use deploy::used::{self, User, Work};
-use release::Live;
+use release::{Live, ReleaseId};
 use serde_json::{Value, json};
 use serve::control::{SiteStatus, Status};
 
@@ -47,7 +47,7 @@ pub fn users(opened: &Opened, live: &Live, server: Option<&Status>) -> Told {
         server.is_some_and(|server| server.pid == pid) || at_work.iter().any(|work| work.pid == pid)
     };
     let processes = used::processes(beside).into_iter().filter(|user| !told(user.pid)).collect();
-    let users = by_release(site, at_work, processes);
+    let users = by_release(site, at_work, processes, &slots(opened));
     let mut lines: Vec<String> = users
         .iter()
         .filter_map(|(release, users)| Some(format!("  users    {release}: {}", sentence(users)?)))
@@ -56,11 +56,24 @@ pub fn users(opened: &Opened, live: &Live, server: Option<&Status>) -> Told {
     Told { lines, json: users.iter().map(|(release, users)| object(release, users)).collect() }
 }
 
+/// The release that each slot bears; none where there are no slots.
+fn slots(opened: &Opened) -> HashMap<String, String> {
+    let Ok(releases) = std::fs::read_dir(opened.app.releases()) else { return HashMap::new() };
+    let borne = releases.flatten().filter_map(|release| {
+        let slot = std::fs::read_link(release.path()).ok()?;
+        Some((slot.file_name()?.to_str()?.to_owned(), release.file_name().into_string().ok()?))
+    });
+    borne.collect()
+}
+
 fn by_release(
     site: Option<&SiteStatus>,
     workers: Vec<Work>,
     processes: Vec<User>,
+    slots: &HashMap<String, String>,
 ) -> BTreeMap<String, Users> {
+    // What runs in a slot is seen by the slot's name.
+    let named = |id: &ReleaseId| slots.get(id.as_str()).cloned().unwrap_or_else(|| id.to_string());
     let mut users: BTreeMap<String, Users> = BTreeMap::new();
     for pinned in site.map(|site| &site.pinned).into_iter().flatten() {
         let since = Duration::from_secs(pinned.seconds);
@@ -68,11 +81,11 @@ fn by_release(
     }
     for work in workers {
         if let Some(id) = &work.release {
-            users.entry(id.to_string()).or_default().workers.push(work);
+            users.entry(named(id)).or_default().workers.push(work);
         }
     }
     for user in processes {
-        users.entry(user.release.to_string()).or_default().processes.push(user);
+        users.entry(named(&user.release)).or_default().processes.push(user);
     }
     users
 }
@@ -107,7 +120,6 @@ fn object(release: &str, users: &Users) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use release::ReleaseId;
 
     #[test]
     fn who_is_on_a_release_is_told_in_one_sentence() {
@@ -120,11 +132,14 @@ mod tests {
             since: Duration::from_millis(4_200),
         };
         let user = User { pid: 99, command: "php".into(), release };
-        let users = by_release(None, vec![work], vec![user]);
+        let users = by_release(None, vec![work], vec![user], &HashMap::new());
         assert_eq!(
             sentence(&users["r1"]).unwrap(),
             "worker 12 (running) has run /srv/r1/a.php for 4.2 s; process 99 (php)"
         );
+        let in_slot = User { pid: 7, command: "php".into(), release: ReleaseId::parse("a").unwrap() };
+        let slots = HashMap::from([("a".to_owned(), "r9".to_owned())]);
+        assert!(by_release(None, Vec::new(), vec![in_slot], &slots).contains_key("r9"));
         let idle = Users { requests: Some((1, Duration::from_secs(180))), ..Users::default() };
         assert_eq!(sentence(&idle).unwrap(), "1 request in flight, pinned for 3 minutes");
         assert_eq!(sentence(&Users::default()), None);
