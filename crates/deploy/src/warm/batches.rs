@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::WarmError;
-use super::pace::{BATCH, Pace};
+use super::pace::Pace;
 use crate::opcache::ask::{Bounds, Spare, Stopped};
 use crate::opcache::{Cache, Figures};
 
-/// Files per request, at most: it is over after [`BATCH`] anyhow.
+/// Files per request, at most: its time is over sooner.
 const FILES: usize = 500;
 
 /// How far it got.
@@ -38,7 +38,6 @@ pub fn compile(
     stop: &AtomicBool,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Reached, WarmError> {
-    let bounds = Bounds { time: BATCH, spare };
     let mut pace = Pace::from(figures);
     let mut reached = Reached {
         cached: 0,
@@ -53,6 +52,7 @@ pub fn compile(
         not_stopped(stop)?;
         let batch = files.get(reached.done..).unwrap_or_default();
         let batch = batch.get(..FILES).unwrap_or(batch);
+        let bounds = Bounds { time: pace.batch(reached.done == 0), spare };
         let began = Instant::now();
         let compiled = cache.compile(batch.iter().map(PathBuf::as_path), bounds)?;
         let took = began.elapsed();
@@ -73,7 +73,7 @@ pub fn compile(
     }
     for (path, _, _) in alone {
         not_stopped(stop)?;
-        retry(cache, &path, bounds, &mut reached)?;
+        retry(cache, &path, Bounds { time: pace.batch(false), spare }, &mut reached)?;
     }
     Ok(reached)
 }
