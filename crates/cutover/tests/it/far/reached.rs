@@ -1,7 +1,7 @@
 //! How a host is reached: our program is put there, and hosts that cannot be reached or used say why.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 
@@ -28,14 +28,21 @@ fn our_program_is_put_there_once_and_again_when_it_is_not_what_it_was() {
     assert_eq!((mode("releases"), mode("current/index.html")), (0o755, 0o644));
 
     // Cut short, as by a full disk.
-    std::fs::write(&there[0], "#!/bin/sh\n").unwrap();
+    replace(&there[0], b"#!/bin/sh\n");
     assert!(web1.ok(&["status"]).contains("puts cutover onto web1"));
     // As long as it was, and no program.
     let length = std::fs::metadata(&there[0]).unwrap().len();
-    std::fs::write(&there[0], vec![b'x'; length as usize]).unwrap();
+    replace(&there[0], &vec![b'x'; length as usize]);
     assert!(web1.ok(&["status"]).contains("puts cutover onto web1"));
     assert!(!web1.ok(&["status"]).contains("puts cutover"));
     assert_eq!(put(&web1).len(), 1, "nothing is left of what was half put");
+}
+
+/// In a new file: the one that is there may still run for a moment, and cannot be written to then.
+fn replace(path: &Path, bytes: &[u8]) {
+    std::fs::remove_file(path).unwrap();
+    std::fs::write(path, bytes).unwrap();
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o700)).unwrap();
 }
 
 #[test]
