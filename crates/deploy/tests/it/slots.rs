@@ -13,12 +13,6 @@ use crate::shop::{Shop, Told};
 
 const SLOTS: &str = "layout = 'slots'\nkeep = 3\n[serve]\n";
 
-/// Each effect on disk is a moment to be killed at; they are tried with this stride, or with `CUTOVER_CRASH=full` all.
-fn moments() -> std::iter::StepBy<std::ops::RangeFrom<u32>> {
-    let full = std::env::var("CUTOVER_CRASH").is_ok_and(|how| how == "full");
-    (1..).step_by(if full { 1 } else { 7 })
-}
-
 fn shop() -> Shop {
     let shop = Shop::new(SLOTS);
     shop.source("src/same.txt", "the same in each");
@@ -325,7 +319,7 @@ fn is_tidy(shop: &Shop, n: u32) {
 #[test]
 fn a_deploy_into_a_slot_killed_at_any_effect_is_finished_or_undone_by_the_next_command() {
     let (mut killed, mut finished, mut undone) = (0, 0, 0);
-    for n in moments() {
+    for n in 1.. {
         let shop =
             Shop::new("layout = 'slots'\nkeep = 3\n[serve]\n[hooks]\nafter_stage = ['echo made > made']\n");
         shop.source("src/same.txt", "the same in each");
@@ -364,7 +358,7 @@ fn a_deploy_into_a_slot_killed_at_any_effect_is_finished_or_undone_by_the_next_c
 
 #[test]
 fn a_restore_killed_at_any_effect_is_finished_or_undone_and_can_be_done_again() {
-    for n in moments() {
+    for n in 1.. {
         let shop = Shop::new(SLOTS);
         shop.source("src/same.txt", "the same in each");
         let first = shop.deployed("one");
