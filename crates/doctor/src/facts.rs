@@ -1,0 +1,59 @@
+//! Facts: all that was looked at, parsed; what a check may go by.
+//!
+//! Each kind of fact has a file of its own below `facts/`, asks the [`Machine`] and nothing else, and tells what it
+//! could not look at as a [`Blind`] beside what it saw.
+
+pub mod app;
+pub mod links;
+
+use std::path::{Path, PathBuf};
+
+use crate::finding::Blind;
+use crate::machine::{Machine, NoLook, Why};
+use crate::source::{Source, Sources};
+
+/// What is to be looked at. Empty: what is found on the machine.
+#[derive(Debug, Clone, Default)]
+pub struct Targets {
+    /// Roots of apps: directories with a link and `releases/`.
+    pub apps: Vec<PathBuf>,
+}
+
+/// All that was looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Every file that was read.
+    pub sources: Sources,
+    /// The apps.
+    pub apps: Vec<app::App>,
+}
+
+/// Something that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look<T> {
+    /// It was seen.
+    Seen(T),
+    /// It is not on this machine.
+    Absent,
+    /// It could not be looked at.
+    Blind(Blind),
+}
+
+impl Facts {
+    /// Looks at a machine.
+    pub fn look(machine: &dyn Machine, targets: &Targets) -> Facts {
+        let apps = targets.apps.iter().map(|root| app::App::look(machine, root)).collect();
+        Facts { apps, ..Facts::default() }
+    }
+}
+
+impl Sources {
+    /// Reads a file as text, and keeps it.
+    pub fn read(&mut self, machine: &dyn Machine, path: &Path) -> Result<Source, NoLook> {
+        let bytes = machine.read(path)?;
+        let text = String::from_utf8(bytes).map_err(|_| NoLook::at(path, Why::NotText))?;
+        let source = Source::new(path, text);
+        self.add(source.clone());
+        Ok(source)
+    }
+}

@@ -1,0 +1,272 @@
+//! Recorded: a machine as somebody else's doctor collected it, or as a fixture draws it.
+//!
+//! ```text
+//! <dir>/
+//!   root/           what stood on the machine's disk: files, links, directories
+//!   looked.jsonl    a line for each answer that a tree of files cannot give (see [`Line`]); optional
+//! ```
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::here::{Here, words};
+use super::{Kind, Machine, NoLook, Program, Ran, Stat, Why};
+
+/// A recorded machine, all in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Recorded {
+    nodes: BTreeMap<PathBuf, Node>,
+    ran: Vec<(Program, Ran)>,
+}
+
+/// One line of `looked.jsonl`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Line {
+    /// What stood at a path, where it matters: a fresh checkout of a fixture has other owners and times.
+    Stat {
+        /// The path.
+        path: PathBuf,
+        /// Permission bits, octal in people's heads, decimal here.
+        #[serde(default)]
+        mode: Option<u32>,
+        /// The owner.
+        #[serde(default)]
+        uid: Option<u32>,
+        /// The owning group.
+        #[serde(default)]
+        gid: Option<u32>,
+        /// Seconds since 1970.
+        #[serde(default)]
+        mtime: Option<i64>,
+    },
+    /// A path that was there but could not be read.
+    Denied {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A program's answer.
+    Ran {
+        /// Its file as it was asked for.
+        file: PathBuf,
+        /// Its switches.
+        #[serde(default)]
+        switches: Vec<String>,
+        /// Its exit status.
+        #[serde(default)]
+        status: Option<i32>,
+        /// What it wrote to standard output.
+        #[serde(default)]
+        stdout: String,
+        /// What it wrote to standard error.
+        #[serde(default)]
+        stderr: String,
+    },
+}
+
+#[derive(Debug, Clone)]
+struct Node {
+    stat: Stat,
+    is: Is,
+}
+
+#[derive(Debug, Clone)]
+enum Is {
+    File(Vec<u8>),
+    Directory,
+    Link(PathBuf),
+    Denied,
+    Other,
+}
+
+/// Links followed before a path counts as a circle, as in the kernel (path_resolution(7)).
+const LINKS_MAX: usize = 40;
+
+impl Recorded {
+    /// Reads a recorded machine from a directory.
+    pub fn open(dir: &Path) -> Result<Recorded, NoLook> {
+        let mut recorded = Recorded::default();
+        recorded.take(&dir.join("root"), Path::new("/"))?;
+        match Here.read(&dir.join("looked.jsonl")) {
+            Ok(bytes) => recorded.lines(&String::from_utf8_lossy(&bytes), dir)?,
+            Err(absent) if absent.is_absent() => {}
+            Err(why) => return Err(why),
+        }
+        Ok(recorded)
+    }
+
+    /// Adds a file, and the directories above it.
+    pub fn file(&mut self, path: &Path, bytes: Vec<u8>) {
+        let stat = Stat { kind: Kind::File, mode: 0o644, uid: 0, gid: 0, size: bytes.len() as u64, mtime: 1 };
+        self.put(path, Node { stat, is: Is::File(bytes) });
+    }
+
+    /// Adds what one line of `looked.jsonl` says.
+    pub fn line(&mut self, line: Line) {
+        match line {
+            Line::Stat { path, mode, uid, gid, mtime } => {
+                if let Some(Node { stat, .. }) = self.nodes.get_mut(&path) {
+                    stat.mode = mode.unwrap_or(stat.mode);
+                    stat.uid = uid.unwrap_or(stat.uid);
+                    stat.gid = gid.unwrap_or(stat.gid);
+                    stat.mtime = mtime.unwrap_or(stat.mtime);
+                }
+            }
+            Line::Denied { path } => {
+                let stat = Stat { kind: Kind::File, mode: 0, uid: 0, gid: 0, size: 0, mtime: 1 };
+                self.put(&path, Node { stat, is: Is::Denied });
+            }
+            Line::Ran { file, switches, status, stdout, stderr } => {
+                let switches = switches.into_iter().map(OsString::from).collect();
+                self.ran.push((Program { file, switches }, Ran { status, stdout, stderr }));
+            }
+        }
+    }
+
+    fn lines(&mut self, text: &str, dir: &Path) -> Result<(), NoLook> {
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let line = serde_json::from_str(line).map_err(|said| NoLook {
+                what: format!("{}/looked.jsonl:{}", dir.display(), number + 1),
+                why: Why::Failed(said.to_string()),
+            })?;
+            self.line(line);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, path: &Path, node: Node) {
+        for above in path.ancestors().skip(1) {
+            self.nodes.entry(above.to_owned()).or_insert_with(directory);
+        }
+        self.nodes.insert(path.to_owned(), node);
+    }
+
+    fn take(&mut self, from: &Path, to: &Path) -> Result<(), NoLook> {
+        let stat = Here.stat(from)?;
+        let is = match stat.kind {
+            Kind::File => Is::File(Here.read(from)?),
+            Kind::Link => Is::Link(Here.link(from)?),
+            Kind::Directory => {
+                for name in Here.entries(from)? {
+                    self.take(&from.join(&name), &to.join(&name))?;
+                }
+                Is::Directory
+            }
+            Kind::Socket | Kind::Other => Is::Other,
+        };
+        let mode = fs::symlink_metadata(from).map_or(stat.mode, |stat| stat.permissions().mode() & 0o7777);
+        self.put(to, Node { stat: Stat { uid: 0, gid: 0, mode, ..stat }, is });
+        Ok(())
+    }
+
+    /// The node at a path, links above it followed; its own, if `last`.
+    fn node(&self, path: &Path, last: bool) -> Result<&Node, NoLook> {
+        let mut at = PathBuf::from("/");
+        let mut rest: Vec<OsString> = parts(path).rev().collect();
+        let mut links = 0;
+        while let Some(part) = rest.pop() {
+            if part == ".." {
+                at.pop();
+                continue;
+            }
+            at.push(&part);
+            let node = self.nodes.get(&at).ok_or_else(|| NoLook::at(path, Why::Absent))?;
+            if let Is::Link(to) = &node.is
+                && (last || !rest.is_empty())
+            {
+                links += 1;
+                if links > LINKS_MAX {
+                    return Err(NoLook::at(path, Why::Failed("leads in a circle".into())));
+                }
+                at.pop();
+                if to.is_absolute() {
+                    at = PathBuf::from("/");
+                }
+                rest.extend(parts(to).rev());
+            }
+        }
+        self.nodes.get(&at).ok_or_else(|| NoLook::at(path, Why::Absent))
+    }
+}
+
+impl Machine for Recorded {
+    fn read(&self, path: &Path) -> Result<Vec<u8>, NoLook> {
+        let node = self.node(path, true)?;
+        match &node.is {
+            Is::File(bytes) => Ok(bytes.clone()),
+            Is::Denied => Err(NoLook::at(path, Why::Denied)),
+            Is::Directory | Is::Link(_) | Is::Other => {
+                Err(NoLook::at(path, Why::Unlike(words(node.stat.kind).into())))
+            }
+        }
+    }
+
+    fn entries(&self, dir: &Path) -> Result<Vec<OsString>, NoLook> {
+        let node = self.node(dir, true)?;
+        if node.stat.kind != Kind::Directory {
+            return Err(NoLook::at(dir, Why::Unlike(words(node.stat.kind).into())));
+        }
+        let real = self.real(dir)?;
+        let inside = self.nodes.keys().filter(|path| path.parent() == Some(&real));
+        Ok(inside.filter_map(|path| path.file_name()).map(OsString::from).collect())
+    }
+
+    fn stat(&self, path: &Path) -> Result<Stat, NoLook> {
+        self.node(path, false).map(|node| node.stat)
+    }
+
+    fn link(&self, path: &Path) -> Result<PathBuf, NoLook> {
+        match &self.node(path, false)?.is {
+            Is::Link(to) => Ok(to.clone()),
+            Is::File(_) | Is::Directory | Is::Denied | Is::Other => {
+                Err(NoLook::at(path, Why::Unlike("no link".into())))
+            }
+        }
+    }
+
+    fn run(&self, program: &Program) -> Result<Ran, NoLook> {
+        let known = self.ran.iter().find(|(known, _)| known == program);
+        known.map(|(_, ran)| ran.clone()).ok_or_else(|| NoLook::at(&program.file, Why::Unrecorded))
+    }
+}
+
+impl Recorded {
+    /// The canonical path of something that is there.
+    fn real(&self, path: &Path) -> Result<PathBuf, NoLook> {
+        let mut at = PathBuf::from("/");
+        for part in parts(path) {
+            if part == ".." {
+                at.pop();
+                continue;
+            }
+            let next = at.join(&part);
+            at = match self.nodes.get(&next).map(|node| &node.is) {
+                Some(Is::Link(to)) => {
+                    self.node(&next, true)?;
+                    self.real(&at.join(to))?
+                }
+                Some(Is::File(_) | Is::Directory | Is::Denied | Is::Other) => next,
+                None => return Err(NoLook::at(path, Why::Absent)),
+            };
+        }
+        Ok(at)
+    }
+}
+
+fn directory() -> Node {
+    let stat = Stat { kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, size: 0, mtime: 1 };
+    Node { stat, is: Is::Directory }
+}
+
+fn parts(path: &Path) -> impl DoubleEndedIterator<Item = OsString> + '_ {
+    path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    })
+}

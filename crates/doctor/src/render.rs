@@ -1,0 +1,3 @@
+//! Render: findings for people and for programs.
+
+pub mod text;

@@ -1,0 +1,3 @@
+//! The doctor's tests: fixtures, and real servers.
+
+mod fixtures;
