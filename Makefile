@@ -1,6 +1,6 @@
 # The commands of the README. Each installs what it needs (Debian 12 and a Rust toolchain are enough).
 
-.PHONY: help test demo bench build clean
+.PHONY: help test demo bench build modules clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -20,6 +20,10 @@ bench: ## eight servers side by side on this machine   (ARGS="verdicts --peers c
 build: ## the release binary: target/release/cutover
 	@scripts/setup demo
 	cargo build --release --locked -p cutover
+
+modules: ## the modules for Apache and PHP: target/modules
+	@scripts/setup modules
+	@scripts/modules
 
 clean: ## what was built, and the demo's site
 	cargo clean

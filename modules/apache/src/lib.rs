@@ -1,0 +1,1 @@
+//! mod_cutover: each request that Apache answers sees exactly one release.
