@@ -24,3 +24,4 @@ mod serve;
 mod shop;
 mod slots;
 mod warms;
+mod web;

@@ -1,0 +1,5 @@
+//! `cutover nginx`: what it prints makes Debian's nginx pin, to the last path; what nginx refuses is put back.
+
+mod promise;
+mod stand;
+mod ways;
