@@ -1,8 +1,10 @@
 //! Machine: what the facts are asked of: this machine, or one as it was recorded. The only place with I/O.
 //!
-//! There is no way to write here, and no way to run a program but the ones that [`Program`] names, for their own test
-//! and version switches. Every answer is bounded: in bytes, in entries, in time.
+//! There is no way to write here (but for the script of a [`Question`], for as long as it takes), and no way to run a
+//! program but the ones that [`Program`] names, for their own test and version switches. Every answer is bounded: in
+//! bytes, in entries, in time.
 
+mod ask;
 mod here;
 mod recorded;
 
@@ -10,6 +12,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use ask::Question;
+use fastcgi::Address;
 pub use here::Here;
 pub use recorded::Recorded;
 
@@ -35,6 +39,9 @@ pub trait Machine {
 
     /// Runs a server's own test or version switch, with a time limit.
     fn run(&self, program: &Program) -> Result<Ran, NoLook>;
+
+    /// Asks a running PHP-FPM pool; the answer is JSON.
+    fn ask(&self, pool: &Address, question: &Question) -> Result<String, NoLook>;
 }
 
 /// What stands at a path (inode(7)).

@@ -9,7 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{ENTRIES_MAX, FILE_MAX, Kind, Machine, NoLook, Program, Ran, Stat, Why};
+use fastcgi::Address;
+
+use super::{ENTRIES_MAX, FILE_MAX, Kind, Machine, NoLook, Program, Question, Ran, Stat, Why};
 
 /// Where a server's program is looked for.
 const PROGRAM_DIRS: [&str; 6] =
@@ -93,6 +95,10 @@ impl Machine for Here {
             String::from_utf8_lossy(&bytes).into_owned()
         };
         Ok(Ran { status, stdout: text(out), stderr: text(err) })
+    }
+
+    fn ask(&self, pool: &Address, question: &Question) -> Result<String, NoLook> {
+        super::ask::ask(pool, question)
     }
 }
 

@@ -12,16 +12,18 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
+use fastcgi::Address;
 use serde::{Deserialize, Serialize};
 
 use super::here::{Here, words};
-use super::{Kind, Machine, NoLook, Program, Ran, Stat, Why};
+use super::{Kind, Machine, NoLook, Program, Question, Ran, Stat, Why};
 
 /// A recorded machine, all in memory.
 #[derive(Debug, Clone, Default)]
 pub struct Recorded {
     nodes: BTreeMap<PathBuf, Node>,
     ran: Vec<(Program, Ran)>,
+    asked: Vec<(String, String, String)>,
 }
 
 /// One line of `looked.jsonl`.
@@ -66,6 +68,15 @@ pub enum Line {
         /// What it wrote to standard error.
         #[serde(default)]
         stderr: String,
+    },
+    /// A PHP-FPM pool's answer.
+    Asked {
+        /// Where it listens, as `unix:/path` or `host:port`.
+        pool: String,
+        /// The question's name.
+        question: String,
+        /// The answer.
+        answer: serde_json::Value,
     },
 }
 
@@ -125,6 +136,7 @@ impl Recorded {
                 let switches = switches.into_iter().map(OsString::from).collect();
                 self.ran.push((Program { file, switches }, Ran { status, stdout, stderr }));
             }
+            Line::Asked { pool, question, answer } => self.asked.push((pool, question, answer.to_string())),
         }
     }
 
@@ -232,6 +244,13 @@ impl Machine for Recorded {
     fn run(&self, program: &Program) -> Result<Ran, NoLook> {
         let known = self.ran.iter().find(|(known, _)| known == program);
         known.map(|(_, ran)| ran.clone()).ok_or_else(|| NoLook::at(&program.file, Why::Unrecorded))
+    }
+
+    fn ask(&self, pool: &Address, question: &Question) -> Result<String, NoLook> {
+        let pool = pool.to_string();
+        let known = self.asked.iter().find(|(at, name, _)| *at == pool && name == question.name());
+        let unknown = || NoLook { what: format!("the pool {pool}"), why: Why::Unrecorded };
+        known.map(|(.., answer)| answer.clone()).ok_or_else(unknown)
     }
 }
 
