@@ -17,6 +17,16 @@ use crate::source::{Source, Sources};
 pub struct Targets {
     /// Roots of apps: directories with a link and `releases/`.
     pub apps: Vec<PathBuf>,
+    /// Main configuration files of nginx.
+    pub nginx: Vec<PathBuf>,
+    /// Main configuration files of Apache.
+    pub apache: Vec<PathBuf>,
+    /// Caddyfiles, or Caddy's configuration as JSON.
+    pub caddy: Vec<PathBuf>,
+    /// Main configuration files of lighttpd.
+    pub lighttpd: Vec<PathBuf>,
+    /// Main configuration files of PHP-FPM.
+    pub fpm: Vec<PathBuf>,
 }
 
 /// All that was looked at.
@@ -26,6 +36,8 @@ pub struct Facts {
     pub sources: Sources,
     /// The apps.
     pub apps: Vec<app::App>,
+    /// What could not be looked at, whichever check may have wanted it.
+    pub blind: Vec<Blind>,
 }
 
 /// Something that was looked at.
@@ -37,6 +49,15 @@ pub enum Look<T> {
     Absent,
     /// It could not be looked at.
     Blind(Blind),
+}
+
+impl Targets {
+    /// Whether servers are searched for: none was named.
+    pub fn searches(&self) -> bool {
+        [&self.nginx, &self.apache, &self.caddy, &self.lighttpd, &self.fpm]
+            .iter()
+            .all(|files| files.is_empty())
+    }
 }
 
 impl Facts {

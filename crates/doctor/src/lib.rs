@@ -15,7 +15,7 @@
 //!
 //! - what is looked at: [`machine`], [`source`] (a file and the places in it), [`facts`]
 //! - what is judged: [`check`], [`checks`]
-//! - what is told: [`finding`], [`render`]
+//! - what is told: [`finding`], [`report`], [`render`]
 
 pub mod check;
 pub mod checks;
@@ -23,10 +23,12 @@ pub mod facts;
 pub mod finding;
 pub mod machine;
 pub mod render;
+pub mod report;
 pub mod source;
 
 pub use check::{Check, Severity, Verdict};
 pub use facts::{Facts, Targets};
 pub use finding::{Blind, Finding, Fix};
 pub use machine::Machine;
+pub use report::Report;
 pub use source::Span;

@@ -6,6 +6,7 @@
 
 mod ask;
 mod here;
+mod program;
 mod recorded;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 pub use ask::Question;
 use fastcgi::Address;
 pub use here::Here;
+pub use program::{Program, Ran};
 pub use recorded::Recorded;
 
 /// The most that is read of one file, in bytes; more is refused, not cut.
@@ -74,26 +76,6 @@ pub enum Kind {
     Socket,
     /// A device or a pipe.
     Other,
-}
-
-/// A program that may be run, with the switches it may be run with: each only reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Program {
-    /// Its file; a bare name is looked for where Debian installs servers, never in `PATH`.
-    pub file: PathBuf,
-    /// Its arguments.
-    pub switches: Vec<OsString>,
-}
-
-/// What a program answered.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Ran {
-    /// Its exit status; `None`: ended by a signal.
-    pub status: Option<i32>,
-    /// What it wrote to standard output.
-    pub stdout: String,
-    /// What it wrote to standard error.
-    pub stderr: String,
 }
 
 /// Something that could not be looked at.

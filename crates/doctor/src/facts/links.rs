@@ -30,6 +30,25 @@ pub enum End {
     Blind(Blind),
 }
 
+/// Whether a deploy may change where a way leads, while servers go on with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flips {
+    /// No link is on the way but such as the system keeps.
+    Never,
+    /// By this link.
+    By(PathBuf),
+    /// Nothing is there, but this part of it is named as such links are.
+    Named(PathBuf),
+    /// It cannot be said.
+    Blind(Blind),
+}
+
+/// How links are named that deploys flip.
+const NAMES: [&str; 3] = ["current", "live", "current_release"];
+
+/// Where links are the system's.
+const SYSTEM: [&str; 9] = ["/", "/bin", "/dev", "/etc", "/lib", "/proc", "/sys", "/usr", "/var"];
+
 /// Links followed before a way counts as a circle, as in the kernel (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
@@ -39,6 +58,18 @@ impl Way {
         let mut way = Way { path: path.to_owned(), links: Vec::new(), end: End::Circle };
         way.end = way.walk(machine);
         way
+    }
+
+    /// Whether a deploy may change where this leads.
+    pub fn flips(&self) -> Flips {
+        if let Some((link, _)) = self.links.iter().find(|(link, to)| flippable(link, to)) {
+            return Flips::By(link.clone());
+        }
+        match &self.end {
+            End::There(..) => Flips::Never,
+            End::Missing(_) | End::Circle => named(&self.path).map_or(Flips::Never, Flips::Named),
+            End::Blind(blind) => Flips::Blind(blind.clone()),
+        }
     }
 
     fn walk(&mut self, machine: &dyn Machine) -> End {
@@ -89,10 +120,45 @@ impl Way {
     }
 }
 
+/// Not a link that the system keeps, and not one that only says that a directory is on another disk: such a link
+/// (`/var/www -> /mnt/www`) has the name of what it leads to.
+fn flippable(link: &Path, to: &Path) -> bool {
+    let system = link.parent().is_none_or(|dir| SYSTEM.iter().any(|is| dir == Path::new(is)));
+    let moved = to.is_absolute() && to.file_name() == link.file_name();
+    !system && !moved
+}
+
+/// The path down to the part that is named as links are that deploys flip.
+fn named(path: &Path) -> Option<PathBuf> {
+    let is = |part: &Path| part.file_name().is_some_and(|name| NAMES.iter().any(|known| name == *known));
+    path.ancestors().filter(|part| is(part)).last().map(Path::to_owned)
+}
+
 fn parts(path: &Path) -> impl DoubleEndedIterator<Item = OsString> + '_ {
     path.components().filter_map(|part| match part {
         Component::Normal(name) => Some(name.to_owned()),
         Component::ParentDir => Some("..".into()),
         Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_only_moves_a_directory_to_another_disk_is_no_link_that_flips() {
+        for (link, to, flips) in [
+            ("/srv/shop/current", "releases/r1", true),
+            ("/srv/shop/current", "/srv/shop/releases/current-1", true),
+            ("/srv/site", "site-a", true),
+            ("/srv/www", "/mnt/disk2/www", false),
+            ("/var/run", "/run", false),
+            ("/etc/localtime", "/usr/share/zoneinfo/UTC", false),
+        ] {
+            assert_eq!(flippable(Path::new(link), Path::new(to)), flips, "{link} -> {to}");
+        }
+        assert_eq!(named(Path::new("/srv/shop/current/public")), Some("/srv/shop/current".into()));
+        assert_eq!(named(Path::new("/srv/currently/public")), None);
+    }
 }

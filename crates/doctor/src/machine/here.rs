@@ -72,6 +72,9 @@ impl Machine for Here {
     }
 
     fn run(&self, program: &Program) -> Result<Ran, NoLook> {
+        if !program.may_run() {
+            return Err(NoLook::at(&program.file, Why::Failed("not a program that the doctor runs".into())));
+        }
         let file = find(&program.file).ok_or_else(|| NoLook::at(&program.file, Why::Absent))?;
         let failed = |said: &io::Error| NoLook::io(&file, said);
         let mut child = Command::new(&file)

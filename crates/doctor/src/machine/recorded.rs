@@ -224,8 +224,10 @@ impl Machine for Recorded {
             return Err(NoLook::at(dir, Why::Unlike(words(node.stat.kind).into())));
         }
         let real = self.real(dir)?;
-        let inside = self.nodes.keys().filter(|path| path.parent() == Some(&real));
-        Ok(inside.filter_map(|path| path.file_name()).map(OsString::from).collect())
+        // Paths are ordered by their parts, so what is below a directory follows it.
+        let below = self.nodes.range(real.clone()..).skip(1).take_while(|(path, _)| path.starts_with(&real));
+        let inside = below.filter(|(path, _)| path.parent() == Some(&real));
+        Ok(inside.filter_map(|(path, _)| path.file_name()).map(OsString::from).collect())
     }
 
     fn stat(&self, path: &Path) -> Result<Stat, NoLook> {

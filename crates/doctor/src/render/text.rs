@@ -2,16 +2,17 @@
 
 use std::fmt::Write;
 
-use crate::check::{Check, Verdict};
+use crate::report::Report;
 
-/// All verdicts, the clean ones left out.
-pub fn render(verdicts: &[(&Check, Verdict)]) -> String {
+/// All findings, and what could not be looked at.
+pub fn render(report: &Report) -> String {
     let mut out = String::new();
-    for (check, verdict) in verdicts {
-        for finding in &verdict.findings {
-            // Writing to a String cannot fail.
-            writeln!(out, "{} {}: {}", check.severity, check.id, finding.what).unwrap_or_default();
-        }
+    for (check, finding) in report.findings() {
+        // Writing to a String cannot fail.
+        writeln!(out, "{} {}: {}", check.severity, check.id, finding.what).unwrap_or_default();
+    }
+    for blind in &report.blind {
+        writeln!(out, "not seen: {}: {}", blind.what, blind.why).unwrap_or_default();
     }
     out
 }

@@ -12,7 +12,7 @@ pub const CHECK: Check = Check {
     severity: Severity::Error,
     title: "the link is no link to a release",
     visitor: "A deploy cannot flip: it writes into the live tree, or visitors get errors.",
-    page: include_str!("../../../../docs/doctor/D01.md"),
+    page: include_str!("../../../../../docs/doctor/D01.md"),
     look,
 };
 
