@@ -3,9 +3,11 @@
 //! The lock is on the release's own directory, so releases made by other tools have leases too, a lock follows a
 //! rename, and the kernel frees it even after kill -9.
 
+mod resting;
+
 use crate::app::App;
 use crate::flocked::Flocked;
-use crate::live::{self, Live};
+use crate::live::{self, Live, LiveError};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
 use rustix::io::Errno;
@@ -13,6 +15,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+pub use resting::Resting;
 
 /// How long a pinner tries for the lock before it goes without.
 pub const PATIENCE: Duration = Duration::from_millis(50);
@@ -25,7 +29,11 @@ pub struct Lease {
     dir: Flocked,
     held: OnceLock<()>,
     unheld: Option<Unheld>,
+    unchanged: Option<resting::Changed>,
 }
+
+/// How often a release may be replaced between the reading of the link and the opening of its directory.
+const ATTEMPTS: usize = 64;
 
 /// Why a release is served without a lock on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,13 +56,32 @@ pub enum LeaseError {
 }
 
 impl Lease {
+    /// Reads the link and takes hold of what it names; again, whenever that was replaced in between.
+    pub fn take_live(app: &App) -> Result<Lease, LiveError> {
+        let mut missing = app.link().to_owned();
+        for _ in 0..ATTEMPTS {
+            match Lease::take(app, &live::read(app)?) {
+                Ok(lease) => return Ok(lease),
+                Err(LeaseError::Moved(path)) => missing = path,
+                Err(LeaseError::Unopened(path, why)) => return Err(LiveError::Unreadable { path, why }),
+            }
+        }
+        Err(LiveError::Dangling { link: app.link().to_owned(), missing })
+    }
+
     /// Takes hold of the release that was read from the link.
     ///
     /// [`LeaseError::Moved`] means that it was renamed, remade or (after waiting for the lock) no longer live in
     /// between: read the link again. Waits at most [`PATIENCE`], in steps of a millisecond, and only if locked.
     pub fn take(app: &App, live: &Live) -> Result<Lease, LeaseError> {
         let (dir, readable) = open(&live.dir)?;
-        let mut lease = Lease { live: live.clone(), dir: Flocked(dir), held: OnceLock::new(), unheld: None };
+        let mut lease = Lease {
+            live: live.clone(),
+            dir: Flocked(dir),
+            held: OnceLock::new(),
+            unheld: None,
+            unchanged: None,
+        };
         if !lease.bears_its_name() {
             return Err(LeaseError::Moved(live.dir.clone()));
         }

@@ -127,6 +127,34 @@ pub fn trace(app: &App) -> Trace {
     last
 }
 
+/// The release that bears its name at this path, whatever the link says; one in a slot bears it in `releases/`.
+/// Its `text` is empty: no link was read.
+pub fn at(app: &App, place: &Path) -> Result<Live, LiveError> {
+    let lost = |lost| match lost {
+        Lost::Loop => LiveError::Loop { link: place.to_owned() },
+        Lost::Missing(missing) => LiveError::Dangling { link: place.to_owned(), missing },
+        Lost::NotADirectory(leads_to) => LiveError::NotADirectory { link: place.to_owned(), leads_to },
+        Lost::Unreadable(path, why) => LiveError::Unreadable { path, why },
+    };
+    let outside = || LiveError::Outside { link: app.link().to_owned(), leads_to: place.to_owned() };
+    let (Some(above), Some(last)) = (place.parent(), place.file_name()) else { return Err(outside()) };
+    let above = Walk::default().follow(Path::new("/"), above).map_err(lost)?;
+    let mut walk = Walk::default();
+    let end = walk.follow(&above, Path::new(last)).map_err(lost)?;
+    let Named { id, dir, place: named, below } = name(app, &end, &walk.passed)?;
+    // The link itself, or something within a release.
+    if named != above.join(last) || !below.as_os_str().is_empty() {
+        return Err(outside());
+    }
+    let stat = statat(CWD, &end, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(|why| LiveError::Unreadable { path: end.clone(), why })?;
+    if !is_directory(&stat) {
+        return Err(LiveError::NotADirectory { link: place.to_owned(), leads_to: end });
+    }
+    let (dev, ino, links, parents) = (stat.st_dev, stat.st_ino, walk.links, walk.parents);
+    Ok(Live { id, text: PathBuf::new(), dir, place: named, below, dev, ino, links, parents })
+}
+
 /// The canonical path of a directory of the app: every link in it followed. `None`: not there.
 pub(crate) fn canonical(path: &Path) -> Option<PathBuf> {
     Walk::default().follow(Path::new("/"), path).ok()

@@ -13,6 +13,7 @@ mod live;
 mod model;
 mod pin;
 mod prune;
+mod resting;
 mod seal;
 mod shop;
 mod slot;

@@ -174,3 +174,15 @@ fn a_renewed_slot_keeps_its_files_under_a_path_that_nobody_has_met() {
     drop(held);
     shop.flip("r2");
 }
+
+#[test]
+fn a_release_in_a_slot_is_found_by_its_name_and_a_resting_lease_sees_that_its_turn_is_over() {
+    let shop = shop();
+    let named = |release: &str| live::at(&shop.app, &shop.app.release(&id(release)));
+    assert_eq!(named("r1").unwrap().dir, shop.root().join("slots/a"));
+    let resting = Lease::take(&shop.app, &named("r1").unwrap()).unwrap().rest().wake().unwrap().rest();
+    shop.flip("r2");
+    take_turn(&shop, "a", "r3");
+    assert!(named("r1").is_err());
+    assert!(resting.wake().is_none());
+}

@@ -1,0 +1,83 @@
+//! Resting: a lease between two uses, for whoever wants it often and for a moment each time.
+
+use super::{Lease, Unheld};
+use crate::app::App;
+use crate::live::Live;
+use rustix::fs::{FlockOperation, flock, fstat};
+use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
+use std::sync::OnceLock;
+
+/// A release's directory that is held open without a lock on it: it may be pruned, but its inode is not used again.
+#[derive(Debug)]
+pub struct Resting(Lease);
+
+/// When a directory was changed last, to the nanosecond: its ctime, which a rename and a removal set too.
+pub(super) type Changed = (i64, u64);
+
+/// A ctime is a tick of the kernel's clock: a second change within a tick does not show in it.
+const TICK_S: i64 = 2;
+
+impl Lease {
+    /// Gives the lock back and keeps the directory open.
+    pub fn rest(mut self) -> Resting {
+        if self.held.take().is_some() {
+            // If it fails the lock stays, and is taken again with the next use, or goes with the directory.
+            flock(&self.dir, FlockOperation::Unlock).unwrap_or(());
+        }
+        Resting(self)
+    }
+}
+
+impl Resting {
+    /// The release as it was when it was leased.
+    pub fn live(&self) -> &Live {
+        self.0.live()
+    }
+
+    /// Takes the lock again, for a caller who was told that it is this release that is wanted. `None`: its name
+    /// leads elsewhere now, or somebody holds it exclusively: [`Lease::take`] is patient.
+    ///
+    /// Two system calls as a rule: what still has its ctime was not renamed. That a directory above it was, is not
+    /// seen before something changes in its own.
+    pub fn wake(self) -> Option<Lease> {
+        let mut lease = self.lock()?;
+        let stat = fstat(&lease.dir).ok()?;
+        let changed: Changed = (stat.st_ctime, stat.st_ctime_nsec);
+        if lease.unchanged == Some(changed) && stat.st_nlink > 0 {
+            return Some(lease);
+        }
+        if !lease.bears_its_name() {
+            return None;
+        }
+        // Whose turn it is in a slot does not show in the slot, nor what became of a directory deeper down.
+        let shows = !lease.live.in_slot() && lease.live.below.as_os_str().is_empty();
+        let long_ago = clock_gettime(ClockId::Realtime).tv_sec - changed.0 > TICK_S;
+        lease.unchanged = (shows && long_ago).then_some(changed);
+        Some(lease)
+    }
+
+    /// Takes the lock again if the link still names this release, by one reading of it after the lock was had. `None`:
+    /// it does not, or leads there by several links, or the lock was not to be had: [`Lease::take_live`] finds out.
+    pub fn wake_if_live(self, app: &App) -> Option<Lease> {
+        let lease = self.lock()?;
+        lease.live.still_named(app).then_some(lease)
+    }
+
+    fn lock(self) -> Option<Lease> {
+        let lease = self.0;
+        match lease.unheld {
+            Some(Unheld::NotReadable | Unheld::Unsupported(_)) => Some(lease),
+            Some(Unheld::Taken) | None => loop {
+                match flock(&lease.dir, FlockOperation::NonBlockingLockShared) {
+                    Ok(()) => {
+                        let held = OnceLock::from(());
+                        break Some(Lease { held, ..lease });
+                    }
+                    Err(Errno::INTR) => {}
+                    Err(_) => break None,
+                }
+            },
+        }
+    }
+}
