@@ -4,6 +4,7 @@
 //! could not look at as a [`Blind`] beside what it saw.
 
 pub mod app;
+pub mod glob;
 pub mod links;
 
 use std::path::{Path, PathBuf};
