@@ -198,7 +198,7 @@ async fn rules(visit: &mut Visit<'_>, path: &UrlPath<'_>, exchange: &mut Exchang
     if visit.site.in_maintenance()
         && !visit.client.remote.is_some_and(|from| says.maintenance.lets_in(from.ip()))
     {
-        return Some(maintenance(visit).await);
+        return Some(Box::pin(maintenance(visit)).await);
     }
     if auth::guards(&says.auth, path.as_bytes()) {
         let judge =
@@ -221,13 +221,14 @@ async fn rules(visit: &mut Visit<'_>, path: &UrlPath<'_>, exchange: &mut Exchang
     })
 }
 
+/// What may take long is boxed: an idle connection keeps room for its next request, and needs none for those.
 async fn resolve(visit: &Visit<'_>, tree: &Tree, path: &UrlPath<'_>, body: Incoming) -> Response<Body> {
     let serve = &visit.site.config.host.serve;
     if let Some(rule) = forward::rule(&serve.forward, path.as_bytes()) {
-        return forward::forward(visit, rule, body).await;
+        return Box::pin(forward::forward(visit, rule, body)).await;
     }
     if let Some(cgi) = visit.site.cgi.as_ref().filter(|cgi| cgi.covers(path.as_bytes())) {
-        return match cgi.run(visit, tree, path, body).await {
+        return match Box::pin(cgi.run(visit, tree, path, body)).await {
             Ok(response) => response,
             Err(status) => with_page(visit, reply::status(status, "The program gave no answer.")).await,
         };
@@ -241,7 +242,7 @@ async fn resolve(visit: &Visit<'_>, tree: &Tree, path: &UrlPath<'_>, body: Incom
             Err(why) => with_page(visit, refuse(Refused::Miss(why))).await,
         },
         Resource::Script(script) => match &visit.pin.with.pool {
-            Some(pool) => gateway::forward(visit, pool, script, body).await,
+            Some(pool) => Box::pin(gateway::forward(visit, pool, script, body)).await,
             None => {
                 with_page(visit, reply::status(404, "The site runs no PHP (its configuration has no [php])."))
                     .await
@@ -271,7 +272,7 @@ fn refuse(why: Refused) -> Response<Body> {
 pub async fn with_page(visit: &Visit<'_>, response: Response<Body>) -> Response<Body> {
     let status = response.status();
     let Some(page) = visit.pin.with.says.errors.page(status.as_u16()) else { return response };
-    match page_of(visit, page, status).await {
+    match Box::pin(page_of(visit, page, status)).await {
         Some(mut own) => {
             for name in [header::WWW_AUTHENTICATE, header::ALLOW, header::RETRY_AFTER, header::CONTENT_RANGE]
             {
