@@ -1,5 +1,6 @@
 //! Check: one thing that may be wrong, as a function of the facts; and its verdict.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::facts::Facts;
@@ -55,9 +56,12 @@ impl Verdict {
     }
 }
 
+/// The same at the same place is told once: a hundred pools share one php.ini.
 impl FromIterator<Finding> for Verdict {
     fn from_iter<T: IntoIterator<Item = Finding>>(findings: T) -> Verdict {
-        Verdict { findings: findings.into_iter().collect(), blind: Vec::new() }
+        let mut told = BTreeSet::new();
+        let new = |finding: &Finding| told.insert((finding.what.clone(), finding.at.clone()));
+        Verdict { findings: findings.into_iter().filter(new).collect(), blind: Vec::new() }
     }
 }
 

@@ -4,8 +4,13 @@
 //! could not look at as a [`Blind`] beside what it saw.
 
 pub mod app;
+pub mod fpm;
 pub mod glob;
+pub mod ini;
+pub mod linked;
 pub mod links;
+pub mod php;
+pub mod procs;
 
 use std::path::{Path, PathBuf};
 
@@ -37,6 +42,10 @@ pub struct Facts {
     pub sources: Sources,
     /// The apps.
     pub apps: Vec<app::App>,
+    /// Masters of PHP-FPM with their pools.
+    pub fpm: Vec<fpm::Master>,
+    /// PHP in Apache, if it is loaded there.
+    pub mod_php: Vec<php::Php>,
     /// What could not be looked at, whichever check may have wanted it.
     pub blind: Vec<Blind>,
 }
@@ -65,7 +74,32 @@ impl Facts {
     /// Looks at a machine.
     pub fn look(machine: &dyn Machine, targets: &Targets) -> Facts {
         let apps = targets.apps.iter().map(|root| app::App::look(machine, root)).collect();
-        Facts { apps, ..Facts::default() }
+        let mut facts = Facts { apps, ..Facts::default() };
+        facts.look_at_php(machine, targets);
+        facts
+    }
+
+    fn look_at_php(&mut self, machine: &dyn Machine, targets: &Targets) {
+        let (fpm, blind) = fpm::look(machine, &mut self.sources, &targets.fpm, targets.searches());
+        self.blind.extend(blind);
+        self.fpm = fpm;
+        if targets.searches() || !targets.apache.is_empty() {
+            self.mod_php = php::in_apache(machine, &mut self.sources);
+        }
+        for master in &self.fpm {
+            self.blind.extend(master.blind.iter().chain(&master.php.blind).cloned());
+            self.blind.extend(master.pools.iter().filter_map(|pool| pool.php.blind()));
+        }
+    }
+
+    /// All pools, each with its master.
+    pub fn pools(&self) -> impl Iterator<Item = (&fpm::Master, &fpm::Pool)> {
+        self.fpm.iter().flat_map(|master| master.pools.iter().map(move |pool| (master, pool)))
+    }
+
+    /// Every PHP that serves requests.
+    pub fn phps(&self) -> impl Iterator<Item = &php::Php> {
+        self.pools().map(|(_, pool)| &pool.php).chain(&self.mod_php)
     }
 }
 

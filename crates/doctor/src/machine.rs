@@ -130,6 +130,11 @@ impl NoLook {
     pub fn is_absent(&self) -> bool {
         self.why == Why::Absent
     }
+
+    /// Whether the machine was recorded without it.
+    pub fn is_unrecorded(&self) -> bool {
+        self.why == Why::Unrecorded
+    }
 }
 
 impl fmt::Display for Why {

@@ -1,0 +1,227 @@
+//! Pool: one pool of a master, and what it says when it is asked.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use fastcgi::Address;
+
+use super::Master;
+use super::status::Status;
+use crate::facts::Look;
+use crate::facts::ini::{self, Entry};
+use crate::facts::php::{Inside, Own, Php};
+use crate::finding::{Blind, Edit, Finding, Fix};
+use crate::machine::{Machine, Question};
+use crate::source::Span;
+
+/// A pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// Where its section begins.
+    pub head: Option<Span>,
+    /// Its lines, in order; `$pool` stands for its name.
+    pub lines: Vec<Entry>,
+    /// Where it listens, as it sees it; `None`: that is missing or makes no sense.
+    pub listen: Option<Address>,
+    /// Where it is to be asked.
+    pub asked: Option<Address>,
+    /// PHP in it.
+    pub php: Php,
+    /// Its status page.
+    pub status: Look<Status>,
+}
+
+/// The pools of a master. One section in several places is one pool (fpm_conf.c, fpm_conf_ini_parser_section).
+pub(super) fn of(master: &Master) -> Vec<Pool> {
+    let mut order: Vec<String> = Vec::new();
+    let mut heads: BTreeMap<String, Span> = BTreeMap::new();
+    let mut lines: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+    for file in &master.files {
+        for head in file.heads.iter().filter(|head| !head.name.eq_ignore_ascii_case("global")) {
+            if !order.contains(&head.name) {
+                order.push(head.name.clone());
+                heads.insert(head.name.clone(), head.at.clone());
+            }
+        }
+        for entry in &file.entries {
+            lines.entry(entry.section.clone()).or_default().push(entry.clone());
+        }
+    }
+    let pool = |name: String| {
+        let lines = lines.remove(&name).unwrap_or_default();
+        Pool::of(master, heads.remove(&name), lines, name)
+    };
+    order.into_iter().map(pool).collect()
+}
+
+impl Pool {
+    fn of(master: &Master, head: Option<Span>, mut lines: Vec<Entry>, name: String) -> Pool {
+        for line in &mut lines {
+            line.value = line.value.replace("$pool", &name);
+        }
+        let own = lines.iter().filter_map(own).collect();
+        let home = lines.last().map(|line| line.at.clone()).or_else(|| head.clone());
+        let php = Php {
+            name: format!("the pool {name}"),
+            files: Default::default(),
+            own,
+            home,
+            inside: Look::Absent,
+        };
+        let mut pool = Pool { name, head, lines, listen: None, asked: None, php, status: Look::Absent };
+        pool.listen = pool.line("listen").and_then(|line| pool.address(&line.value));
+        pool.asked = pool.listen.clone().map(|address| from_here(master, address));
+        pool
+    }
+
+    /// The line that sets a key of the pool: the last one.
+    pub fn line(&self, key: &str) -> Option<&Entry> {
+        self.lines.iter().rfind(|line| line.key == key)
+    }
+
+    /// What a key of the pool is set to; empty: nothing.
+    pub fn value(&self, key: &str) -> &str {
+        self.line(key).map_or("", |line| &line.value)
+    }
+
+    /// The key as a number.
+    pub fn number(&self, key: &str) -> Option<i64> {
+        ini::number(self.value(key))
+    }
+
+    /// The key as seconds.
+    pub fn seconds(&self, key: &str) -> Option<u64> {
+        ini::seconds(self.value(key))
+    }
+
+    /// The directory that is its `/`.
+    pub fn chroot(&self) -> Option<PathBuf> {
+        self.path("chroot")
+    }
+
+    /// The key as a directory or file; a relative one is below the pool's prefix.
+    pub fn path(&self, key: &str) -> Option<PathBuf> {
+        let value = self.value(key);
+        (!value.is_empty()).then(|| Path::new(self.value("prefix")).join(value))
+    }
+
+    /// The workers that are seen on its status page.
+    pub fn status(&self) -> Option<&Status> {
+        match &self.status {
+            Look::Seen(status) => Some(status),
+            Look::Absent | Look::Blind(_) => None,
+        }
+    }
+
+    /// A finding about one of its keys: at its line, or at the head of the pool where the line would be missing.
+    pub fn wrong(&self, key: &str, what: String, to: &str) -> Finding {
+        let line = self.line(key);
+        let fix = Fix::from(format!("{key} = {to} in the pool {}", self.name));
+        let fix = match (line, &self.php.home) {
+            (Some(line), _) => fix.edit(Edit::Replace { at: line.value_at.clone(), with: to.to_owned() }),
+            (None, Some(home)) => fix.edit(Edit::Below { at: home.clone(), lines: format!("{key} = {to}") }),
+            (None, None) => fix,
+        };
+        Finding { at: line.map(|line| line.at.clone()).or(self.head.clone()), ..Finding::anywhere(what, fix) }
+    }
+
+    /// Asks it, if it can be asked; a pool of no running master cannot, and nobody expects it.
+    pub(super) fn ask(&mut self, machine: &dyn Machine) {
+        let Some(address) = self.asked.clone() else { return };
+        let path = self.value("pm.status_path").to_owned();
+        let status_at = match self.value("pm.status_listen") {
+            "" => Some(address.clone()),
+            listen => self.address(listen),
+        };
+        let suffix = self.value("security.limit_extensions").split_whitespace().next().unwrap_or(".php");
+        let suffix = if suffix.eq_ignore_ascii_case("false") { ".php" } else { suffix }.to_owned();
+        let chroot = self.chroot();
+        self.php.inside = match chroot {
+            Some(dir) => Look::Blind(Blind {
+                what: format!("PHP as it runs in {}", self.php.name),
+                why: format!("it has its own root, {}, and cannot see a script of ours", dir.display()),
+                at: self.line("chroot").map(|line| line.at.clone()),
+            }),
+            None => self.kept_out(asked(machine, &address, &Question::Inside { suffix }, self)),
+        };
+        if let (false, Some(address)) = (path.is_empty(), status_at) {
+            self.status = asked(machine, &address, &Question::Status { path }, self);
+        }
+    }
+
+    /// Says so where `open_basedir` keeps the pool from our script.
+    fn kept_out(&self, look: Look<Inside>) -> Look<Inside> {
+        let own = self.php.own.iter().rfind(|own| own.key == "open_basedir" && !own.line.value.is_empty());
+        match (look, own) {
+            (Look::Blind(blind), Some(own)) => {
+                let why = format!("open_basedir keeps it from a script of ours ({})", blind.why);
+                Look::Blind(Blind { why, at: Some(own.line.at.clone()), ..blind })
+            }
+            (look, _) => look,
+        }
+    }
+
+    fn address(&self, listen: &str) -> Option<Address> {
+        let listen = listen.trim();
+        if listen.is_empty() {
+            return None;
+        }
+        if listen.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Address::parse(&format!("127.0.0.1:{listen}")).ok();
+        }
+        if let Some(port) = listen.strip_prefix("*:").or_else(|| listen.strip_prefix("0.0.0.0:")) {
+            return Address::parse(&format!("127.0.0.1:{port}")).ok();
+        }
+        if let Some(port) = listen.strip_prefix("[::]:") {
+            return Address::parse(&format!("[::1]:{port}")).ok();
+        }
+        if listen.contains(':') && !listen.contains('/') {
+            return Address::parse(listen).ok();
+        }
+        let path = Path::new(self.value("prefix")).join(listen);
+        path.is_absolute().then_some(Address::Unix(path))
+    }
+}
+
+/// The answer to a question, parsed. A pool that nobody started has nothing to say.
+fn asked<T: serde::de::DeserializeOwned>(
+    machine: &dyn Machine,
+    address: &Address,
+    question: &Question,
+    pool: &Pool,
+) -> Look<T> {
+    let at = pool.line("listen").map(|line| line.at.clone());
+    match machine.ask(address, question) {
+        Ok(answer) => match serde_json::from_str(&answer) {
+            Ok(seen) => Look::Seen(seen),
+            Err(said) => Look::Blind(Blind {
+                what: format!("what {} says of itself ({})", pool.php.name, question.name()),
+                why: said.to_string(),
+                at,
+            }),
+        },
+        Err(absent) if absent.is_absent() || absent.is_unrecorded() => Look::Absent,
+        Err(why) => Look::Blind(Blind { at, ..why.into() }),
+    }
+}
+
+/// Where a pool is to be asked: one in a container has its sockets below another `/`.
+fn from_here(master: &Master, address: Address) -> Address {
+    match address {
+        Address::Unix(path) => Address::Unix(master.there(&path)),
+        tcp @ Address::Tcp { .. } => tcp,
+    }
+}
+
+/// `php_admin_value[memory_limit] = 128M` and its three relatives.
+fn own(line: &Entry) -> Option<Own> {
+    let (kind, rest) = line.key.split_once('[')?;
+    let admin = match kind.trim() {
+        "php_value" | "php_flag" => false,
+        "php_admin_value" | "php_admin_flag" => true,
+        _ => return None,
+    };
+    Some(Own { key: rest.strip_suffix(']')?.trim().to_owned(), admin, line: line.clone() })
+}

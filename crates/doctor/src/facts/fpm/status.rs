@@ -1,0 +1,50 @@
+//! Status: a pool's status page (sapi/fpm/fpm/fpm_status.c), and its workers.
+
+use serde::Deserialize;
+
+/// A pool's status page.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// Requests that wait for a worker.
+    #[serde(rename = "listen queue")]
+    pub waiting: u64,
+    /// Most that waited at once since the start.
+    #[serde(rename = "max listen queue")]
+    pub waited_most: u64,
+    /// How often there were no more workers to start.
+    #[serde(rename = "max children reached")]
+    pub limit_reached: u64,
+    /// Workers at work now.
+    #[serde(rename = "active processes")]
+    pub active: u64,
+    /// Most workers that worked at once.
+    #[serde(rename = "max active processes")]
+    pub active_most: u64,
+    /// Workers.
+    #[serde(rename = "total processes")]
+    pub total: u64,
+    /// Each worker.
+    #[serde(rename = "processes")]
+    pub workers: Vec<Worker>,
+}
+
+/// A worker.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct Worker {
+    /// Its process.
+    pub pid: u32,
+    /// What it is at: `Idle`, `Running`, `Reading headers`, `Finishing`…
+    pub state: String,
+    /// Requests that it answered.
+    pub requests: u64,
+    /// How long its last request took, or its present one takes, in microseconds.
+    #[serde(rename = "request duration")]
+    pub request_us: u64,
+    /// Its script as the web server named it; at most 255 bytes of it.
+    pub script: String,
+    /// Most memory that PHP took for its last request, in bytes.
+    #[serde(rename = "last request memory")]
+    pub memory: u64,
+}
