@@ -1,4 +1,5 @@
 //! The doctor's tests: fixtures, and real servers.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may fail the test by a panic")]
 
 mod fixtures;
 mod php;
