@@ -9,6 +9,7 @@ pub mod glob;
 pub mod ini;
 pub mod linked;
 pub mod links;
+pub mod nginx;
 pub mod php;
 pub mod procs;
 
@@ -42,6 +43,8 @@ pub struct Facts {
     pub sources: Sources,
     /// The apps.
     pub apps: Vec<app::App>,
+    /// Every nginx.
+    pub nginx: Vec<nginx::Nginx>,
     /// Masters of PHP-FPM with their pools.
     pub fpm: Vec<fpm::Master>,
     /// PHP in Apache, if it is loaded there.
@@ -75,6 +78,7 @@ impl Facts {
     pub fn look(machine: &dyn Machine, targets: &Targets) -> Facts {
         let apps = targets.apps.iter().map(|root| app::App::look(machine, root)).collect();
         let mut facts = Facts { apps, ..Facts::default() };
+        nginx::look(machine, targets, &mut facts);
         facts.look_at_php(machine, targets);
         facts
     }

@@ -72,6 +72,12 @@ impl Way {
         }
     }
 
+    /// The last link on the way that a deploy may flip: two ways with the same one are flipped together.
+    pub fn last_flip(&self) -> Option<&Path> {
+        let links = self.links.iter().rev();
+        links.filter(|(link, to)| flippable(link, to)).map(|(link, _)| link.as_path()).next()
+    }
+
     fn walk(&mut self, machine: &dyn Machine) -> End {
         let mut at = PathBuf::from("/");
         let mut kind = Kind::Directory;
