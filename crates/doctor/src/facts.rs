@@ -3,6 +3,7 @@
 //! Each kind of fact has a file of its own below `facts/`, asks the [`Machine`] and nothing else, and tells what it
 //! could not look at as a [`Blind`] beside what it saw.
 
+pub mod apache;
 pub mod app;
 pub mod fpm;
 pub mod glob;
@@ -11,6 +12,7 @@ pub mod linked;
 pub mod links;
 pub mod nginx;
 pub mod php;
+pub mod place;
 pub mod procs;
 
 use std::path::{Path, PathBuf};
@@ -45,6 +47,8 @@ pub struct Facts {
     pub apps: Vec<app::App>,
     /// Every nginx.
     pub nginx: Vec<nginx::Nginx>,
+    /// The Apache servers.
+    pub apache: Vec<apache::Apache>,
     /// Masters of PHP-FPM with their pools.
     pub fpm: Vec<fpm::Master>,
     /// PHP in Apache, if it is loaded there.
@@ -79,6 +83,7 @@ impl Facts {
         let apps = targets.apps.iter().map(|root| app::App::look(machine, root)).collect();
         let mut facts = Facts { apps, ..Facts::default() };
         nginx::look(machine, targets, &mut facts);
+        apache::look(machine, targets, &mut facts);
         facts.look_at_php(machine, targets);
         facts
     }

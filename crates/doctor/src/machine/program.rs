@@ -26,9 +26,9 @@ pub struct Ran {
 /// What may be run: how the program's name begins (its version may follow), its switches, and those that take a word.
 const MAY: &[(&str, &[&str], &[&str])] = &[
     ("nginx", &["-v", "-V", "-t", "-T", "-q"], &["-c", "-p"]),
-    ("apache2", &["-v", "-V", "-l", "-M", "-S", "-t"], &["-D", "-d", "-f"]),
-    ("apache2ctl", &["-v", "-V", "-l", "-M", "-S", "-t"], &["-D", "-d", "-f"]),
-    ("httpd", &["-v", "-V", "-l", "-M", "-S", "-t"], &["-D", "-d", "-f"]),
+    ("apache2", &["-v", "-V", "-l", "-M", "-S", "-t"], &["-C", "-D", "-d", "-f"]),
+    ("apache2ctl", &["-v", "-V", "-l", "-M", "-S", "-t"], &["-C", "-D", "-d", "-f"]),
+    ("httpd", &["-v", "-V", "-l", "-M", "-S", "-t"], &["-C", "-D", "-d", "-f"]),
     ("caddy", &["version", "adapt", "validate", "list-modules"], &["--config", "--adapter"]),
     ("lighttpd", &["-v", "-V", "-t", "-tt", "-p"], &["-f", "-m"]),
     ("php-fpm", &["-v", "-i", "-m", "-t", "-tt"], &["-y", "-c", "-p"]),
@@ -50,8 +50,11 @@ impl Program {
         let Some((_, alone, with)) = MAY.iter().find(|(known, ..)| is(name, known)) else { return false };
         let mut words = self.switches.iter().map(|word| word.to_str().unwrap_or_default());
         while let Some(word) = words.next() {
-            let fits = alone.contains(&word) || (with.contains(&word) && words.next().is_some());
-            if !fits {
+            let next = if with.contains(&word) { words.next() } else { None };
+            // Apache reads a line of configuration from there, and a line may load a module.
+            let harmless = word != "-C" || next.is_some_and(|line| line.starts_with("Define "));
+            let fits = alone.contains(&word) || next.is_some();
+            if !fits || !harmless {
                 return false;
             }
         }
@@ -76,6 +79,8 @@ mod tests {
             ("/usr/sbin/php-fpm8.2", &["-tt", "-y", "/x"], true),
             ("/opt/php/8.3/bin/php", &["-i"], true),
             ("apache2ctl", &["-t", "-D", "DUMP_VHOSTS"], true),
+            ("apache2", &["-C", "Define APACHE_RUN_DIR /run", "-t"], true),
+            ("apache2", &["-C", "LoadModule x_module /tmp/x.so", "-t"], false),
             ("nginx", &[], false),
             ("nginx", &["-s", "stop"], false),
             ("nginx", &["-g", "daemon off;", "-t"], false),

@@ -1,0 +1,199 @@
+//! Apache: its configuration as the server reads it, its sites, and what is known of the server itself.
+//!
+//! ```text
+//!   find (which servers) ──> syntax (lines) ──> expand (includes, variables, conditions, macros) ──> site (paths)
+//! ```
+//!
+//! `.htaccess` files are not read: they belong to releases.
+
+pub mod directive;
+pub mod find;
+pub mod handler;
+pub mod modules;
+pub mod pinning;
+pub mod section;
+pub mod site;
+pub mod syntax;
+
+mod condition;
+mod expand;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use self::directive::{Directive, Seen, seen};
+use self::expand::Expander;
+use self::find::Start;
+use self::modules::Modules;
+use self::pinning::Pinning;
+use self::site::Site;
+use super::{Facts, Targets, procs};
+use crate::finding::Blind;
+use crate::machine::{Machine, Program};
+use crate::source::{Source, Sources, Span};
+
+/// One Apache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Apache {
+    /// Its configuration file.
+    pub config: PathBuf,
+    /// What it has loaded.
+    pub modules: Modules,
+    /// The main server.
+    pub main: Site,
+    /// Its virtual hosts, in order.
+    pub vhosts: Vec<Site>,
+    /// What sees to it that a request sees one release, if a module for that is loaded.
+    pub pinning: Option<Pinning>,
+    /// What its own test says of its configuration.
+    pub test: Test,
+    /// What could not be made sense of.
+    pub blind: Vec<Blind>,
+}
+
+/// What a server's own test says of its configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Test {
+    /// It would start.
+    Accepted,
+    /// It would not: what it says, and where.
+    Refused(String, Option<Span>),
+    /// It could not be asked.
+    Blind(Blind),
+}
+
+/// Looks at the servers that were named, else at those that run, else at Debian's.
+pub fn look(machine: &dyn Machine, targets: &Targets, facts: &mut Facts) {
+    let starts = if targets.searches() {
+        find::searched(machine, &procs::all(machine))
+    } else {
+        targets.apache.iter().map(|config| find::named(machine, config)).collect()
+    };
+    facts.apache = starts.iter().map(|start| Apache::look(machine, &mut facts.sources, start)).collect();
+}
+
+impl Apache {
+    fn look(machine: &dyn Machine, sources: &mut Sources, start: &Start) -> Apache {
+        let mut reader = Expander {
+            machine,
+            sources,
+            root: start.root.clone(),
+            defines: start.defines.iter().map(|name| (name.clone(), String::new())).collect(),
+            environment: start.environment.clone(),
+            modules: Modules::default(),
+            version: version(machine, start),
+            blind: Vec::new(),
+            macros: BTreeMap::new(),
+            taken: 0,
+            open: Vec::new(),
+        };
+        let mut all = Vec::new();
+        reader.file(&start.config, None, 0, &mut all);
+        let (root, modules, mut blind) = (reader.root, reader.modules, reader.blind);
+        let main = Site::main(machine, &root, &all);
+        let vhosts = all.iter().filter(|it| it.name == "virtualhost");
+        let vhosts: Vec<Site> = vhosts.map(|section| Site::vhost(machine, &root, section, &main)).collect();
+        let places = vhosts
+            .iter()
+            .chain([&main])
+            .flat_map(|site| site.docroot.iter().chain(site.mapped.iter().map(|mapped| &mapped.place)));
+        blind.extend(places.filter_map(|place| place.blind()));
+        blind.sort();
+        blind.dedup();
+        let test = test(machine, sources, start, &root);
+        Apache {
+            config: start.config.clone(),
+            pinning: Pinning::look(machine, &modules),
+            main,
+            vhosts,
+            modules,
+            test,
+            blind,
+        }
+    }
+
+    /// All its sites, the main server first.
+    pub fn sites(&self) -> impl Iterator<Item = &Site> {
+        std::iter::once(&self.main).chain(&self.vhosts)
+    }
+
+    /// The sites that can answer: the main server does so only if it has a document root of its own.
+    pub fn served(&self) -> impl Iterator<Item = &Site> {
+        self.sites().filter(|site| site.docroot.is_some())
+    }
+
+    /// What holds for a site by directives of this name: the main server's first, then its own.
+    pub fn seen<'a>(&'a self, site: &'a Site, name: &str) -> Vec<Seen<'a>> {
+        let mut found = seen(&self.main.directives, name);
+        if site.at.is_some() {
+            found.extend(site.own(name));
+        }
+        found
+    }
+
+    /// The last directive of this name in the server's own context: the site's, else the main server's.
+    pub fn setting<'a>(&'a self, site: &'a Site, name: &str) -> Option<&'a Directive> {
+        self.seen(site, name).into_iter().rev().find(Seen::is_servers).map(|seen| seen.directive)
+    }
+
+    /// Whether a request to this site sees one release by a module's doing.
+    pub fn pins(&self, site: &Site) -> bool {
+        self.pinning.as_ref().is_some_and(|pinning| pinning.acts_on(self, site))
+    }
+}
+
+/// `Server version: Apache/2.4.71 (Debian)`; 2.4, where nobody says.
+fn version(machine: &dyn Machine, start: &Start) -> Vec<u32> {
+    let said = machine.run(&Program::new(&start.program, ["-v"])).map(|ran| ran.stdout).unwrap_or_default();
+    let number = said.split_once("Apache/").and_then(|(_, rest)| rest.split(' ').next());
+    let parts = number.map(|number| number.trim().split('.').filter_map(|part| part.parse().ok()).collect());
+    parts.filter(|parts: &Vec<u32>| parts.len() == 3).unwrap_or_else(|| vec![2, 4])
+}
+
+/// Whether a file belongs to root or to this user.
+fn ours(machine: &dyn Machine, path: &Path) -> bool {
+    let own =
+        machine.link(Path::new("/proc/self")).and_then(|own| machine.stat(&Path::new("/proc").join(own)));
+    let uids = [Some(0), own.ok().map(|stat| stat.uid)];
+    machine.stat(path).is_ok_and(|stat| uids.contains(&Some(stat.uid)))
+}
+
+/// Asks the server itself whether it would start so.
+fn test(machine: &dyn Machine, sources: &Sources, start: &Start, root: &Path) -> Test {
+    if !ours(machine, &start.config) {
+        let why = "belongs to another user, and testing it would load the modules that it names";
+        return Test::Blind(Blind { what: start.config.display().to_string(), why: why.into(), at: None });
+    }
+    let mut switches: Vec<String> = vec!["-t".into(), "-f".into(), start.config.display().to_string()];
+    switches.extend(["-d".to_owned(), start.root.display().to_string()]);
+    switches.extend(start.defines.iter().flat_map(|name| ["-D".to_owned(), name.clone()]));
+    // The environment is not passed on, but what the configuration uses of it can be defined.
+    let wanted = |name: &str| name.starts_with("APACHE_");
+    let passed = start.environment.iter().filter(|(name, _)| wanted(name));
+    switches.extend(passed.flat_map(|(name, value)| ["-C".to_owned(), format!("Define {name} {value}")]));
+    let ran = match machine.run(&Program::new(&start.program, switches)) {
+        Ok(ran) => ran,
+        Err(no) => return Test::Blind(no.into()),
+    };
+    if ran.status == Some(0) {
+        return Test::Accepted;
+    }
+    let lines = ran.stderr.lines().filter(|line| !line.contains("Could not reliably determine"));
+    let said = lines.collect::<Vec<_>>().join(" ");
+    let at = said.split_once("yntax error on line ").and_then(|(_, rest)| {
+        let (line, rest) = rest.split_once(" of ")?;
+        let file = rest.split_once(": ")?.0;
+        let source: &Source = sources.get(&root.join(file))?;
+        Some(source.line(line.parse().ok()?))
+    });
+    // What another user may read, this one may not: the server itself may well start.
+    let own =
+        ["ermission denied", "does not exist or is empty", "annot access", "nable to open", "not found"];
+    match at {
+        _ if own.iter().any(|sign| said.contains(sign)) => {
+            let what = format!("{} -t -f {}", start.program.display(), start.config.display());
+            Test::Blind(Blind { what, why: said, at })
+        }
+        at => Test::Refused(said, at),
+    }
+}

@@ -1,0 +1,252 @@
+//! Expand: an Apache configuration as the server reads it: includes, variables, conditions and macros resolved.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::condition;
+use super::directive::{Directive, Word};
+use super::modules::{Module, Modules};
+use super::syntax::{self, Node, place, words};
+use crate::facts::glob;
+use crate::finding::Blind;
+use crate::machine::{Kind, Machine};
+use crate::source::{Source, Sources, Span};
+
+/// Files that include one another, as deep as Apache follows them (`AP_MAX_INCLUDE_DEPTH`).
+const INCLUDES_MAX: usize = 20;
+/// Sections, includes and macros within one another.
+const DEPTH_MAX: usize = 60;
+/// Directives of one configuration.
+const TAKEN_MAX: usize = 1_000_000;
+/// Faults that are told of one configuration.
+const FAULTS_MAX: usize = 100;
+
+/// Reads a configuration in the order in which Apache does, since what is defined above decides what is read below.
+pub struct Expander<'a> {
+    /// What is asked.
+    pub machine: &'a dyn Machine,
+    /// The files that were read.
+    pub sources: &'a mut Sources,
+    /// `ServerRoot`.
+    pub root: PathBuf,
+    /// What `Define` and `-D` set.
+    pub defines: BTreeMap<String, String>,
+    /// The environment that the server is started with.
+    pub environment: BTreeMap<String, String>,
+    /// The modules that are loaded.
+    pub modules: Modules,
+    /// The server's version, as far as it is known.
+    pub version: Vec<u32>,
+    /// What could not be made sense of.
+    pub blind: Vec<Blind>,
+    /// Macros by their name in lower case: their parameters and their lines.
+    pub macros: BTreeMap<String, (Vec<String>, Vec<Node>)>,
+    /// How many directives were read.
+    pub taken: usize,
+    /// The files that are being read.
+    pub open: Vec<PathBuf>,
+}
+
+impl Expander<'_> {
+    /// Reads a file; what it says is added.
+    pub fn file(&mut self, path: &Path, named: Option<&Span>, depth: usize, out: &mut Vec<Directive>) {
+        if self.open.iter().any(|open| open == path) {
+            return self.fault(named, path.display().to_string(), "includes itself".into());
+        }
+        if self.open.len() > INCLUDES_MAX {
+            return self.fault(named, path.display().to_string(), "included too deep to follow".into());
+        }
+        let known = self.sources.get(path).cloned();
+        let source: Source = match known.map_or_else(|| self.sources.read(self.machine, path), Ok) {
+            Ok(source) => source,
+            Err(no) => return self.fault(named, no.what, no.why.to_string()),
+        };
+        let (nodes, faults) = syntax::parse(&source);
+        for fault in faults {
+            self.push(fault);
+        }
+        self.open.push(path.to_owned());
+        self.nodes(&nodes, &source, depth, out);
+        self.open.pop();
+    }
+
+    fn nodes(&mut self, nodes: &[Node], source: &Source, depth: usize, out: &mut Vec<Directive>) {
+        for node in nodes {
+            self.taken += 1;
+            if self.taken > TAKEN_MAX || depth > DEPTH_MAX {
+                let why = if depth > DEPTH_MAX { "too deep to follow" } else { "too much to read" };
+                return self.fault(Some(&node.at), place(&node.at), why.into());
+            }
+            self.node(node, source, depth, out);
+        }
+    }
+
+    fn node(&mut self, node: &Node, source: &Source, depth: usize, out: &mut Vec<Directive>) {
+        let directive = self.directive(node, source);
+        let body = node.body.as_deref().unwrap_or_default();
+        match directive.name.as_str() {
+            "include" | "includeoptional" if node.body.is_none() => self.include(&directive, depth, out),
+            "define" => {
+                let value = directive.words.get(1).map_or(String::new(), |word| word.text.clone());
+                self.defines.insert(directive.word(0).to_owned(), value);
+            }
+            "undefine" => {
+                self.defines.remove(directive.word(0));
+            }
+            "serverroot" => {
+                self.root = PathBuf::from(directive.word(0));
+                out.push(directive);
+            }
+            "loadmodule" => {
+                let file = self.root.join(directive.word(1));
+                self.modules.load(Module {
+                    id: directive.word(0).to_owned(),
+                    file,
+                    at: directive.at.clone(),
+                });
+                out.push(directive);
+            }
+            "macro" if node.body.is_some() => {
+                let mut names = directive.words.iter().map(|word| word.text.clone());
+                let name = names.next().unwrap_or_default().to_lowercase();
+                self.macros.insert(name, (names.collect(), body.to_vec()));
+            }
+            "use" => self.r#use(&directive, source, depth, out),
+            _ => match condition::holds(&directive, self) {
+                // A section that is read or left out as a whole leaves no trace.
+                Some(Ok(true)) => self.nodes(body, source, depth + 1, out),
+                Some(Ok(false)) => {}
+                Some(Err(why)) => {
+                    self.fault(Some(&directive.at), place(&directive.at), why);
+                    self.nodes(body, source, depth + 1, out);
+                }
+                None => {
+                    let mut directive = directive;
+                    if node.body.is_some() {
+                        let mut inner = Vec::new();
+                        self.nodes(body, source, depth + 1, &mut inner);
+                        directive.body = Some(inner);
+                    }
+                    out.push(directive);
+                }
+            },
+        }
+    }
+
+    /// A line with its variables resolved and its words split.
+    fn directive(&mut self, node: &Node, source: &Source) -> Directive {
+        let rest = self.resolved(&node.rest, &node.at);
+        // Words are where they are written only if nothing was put in.
+        let begin = node.rest_at.filter(|_| rest == node.rest);
+        let word = |(text, range): syntax::Piece| Word {
+            text,
+            at: begin
+                .map_or_else(|| node.at.clone(), |begin| source.span(begin + range.start..begin + range.end)),
+        };
+        Directive {
+            name: node.name.to_lowercase(),
+            words: words(&rest).into_iter().map(word).collect(),
+            at: node.at.clone(),
+            body: None,
+        }
+    }
+
+    /// `${NAME}`: what was defined, or the environment; left alone where nobody knows it, as Apache does.
+    fn resolved(&mut self, text: &str, at: &Span) -> String {
+        let (mut out, mut rest) = (String::new(), text);
+        while let Some((before, behind)) = rest.split_once("${") {
+            let Some((name, after)) = behind.split_once('}') else { break };
+            out.push_str(before);
+            // `${name:default}` and expressions belong to maps of mod_rewrite, not to the configuration.
+            match self.defines.get(name).or_else(|| self.environment.get(name)) {
+                Some(value) => out.push_str(value),
+                None => {
+                    if !name.contains([':', '{', '$', '%']) {
+                        self.fault(
+                            Some(at),
+                            format!("${{{name}}} in {}", place(at)),
+                            "defined nowhere".into(),
+                        );
+                    }
+                    out.push_str("${");
+                    out.push_str(name);
+                    out.push('}');
+                }
+            }
+            rest = after;
+        }
+        out + rest
+    }
+
+    fn include(&mut self, directive: &Directive, depth: usize, out: &mut Vec<Directive>) {
+        let at = &directive.at;
+        let pattern = super::directive::below(&self.root, directive.word(0));
+        let files = match glob::expand(self.machine, &pattern) {
+            Ok(files) => files,
+            Err(no) => return self.fault(Some(at), no.what, no.why.to_string()),
+        };
+        let optional = directive.name == "includeoptional";
+        if files.is_empty() && !optional {
+            let why = "names no file, and Apache does not start without one";
+            return self.fault(Some(at), pattern.display().to_string(), why.into());
+        }
+        for file in files {
+            // A directory stands for all files below it.
+            let dir = self.machine.entries(&file).is_ok();
+            let absent = !dir && self.machine.stat(&file).is_err_and(|no| no.is_absent());
+            let inside = if dir { glob::below(self.machine, &file) } else { Ok(vec![file]) };
+            match inside {
+                Ok(_) if absent && optional => {}
+                Ok(inside) => inside.iter().for_each(|file| self.file(file, Some(at), depth + 1, out)),
+                Err(no) => self.fault(Some(at), no.what, no.why.to_string()),
+            }
+        }
+    }
+
+    fn r#use(&mut self, directive: &Directive, source: &Source, depth: usize, out: &mut Vec<Directive>) {
+        let name = directive.word(0).to_lowercase();
+        let Some((parameters, body)) = self.macros.get(&name).cloned() else {
+            let what = format!("Use {} in {}", directive.word(0), place(&directive.at));
+            return self.fault(Some(&directive.at), what, "no macro of this name is known".into());
+        };
+        let mut pairs: Vec<(&str, &str)> = parameters
+            .iter()
+            .zip(directive.words.iter().skip(1))
+            .map(|(name, word)| (name.as_str(), word.text.as_str()))
+            .collect();
+        // The longest first, so that `$host` is not taken for `$hostname`.
+        pairs.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        let body: Vec<Node> = body.iter().map(|node| filled(node, &pairs)).collect();
+        self.nodes(&body, source, depth + 1, out);
+    }
+
+    fn fault(&mut self, at: Option<&Span>, what: String, why: String) {
+        self.push(Blind { what, why, at: at.cloned() });
+    }
+
+    fn push(&mut self, blind: Blind) {
+        if self.blind.len() < FAULTS_MAX && !self.blind.contains(&blind) {
+            self.blind.push(blind);
+        }
+    }
+
+    /// Whether a file is there, for `<IfFile>`.
+    pub fn is_file(&self, path: &str) -> bool {
+        let path = super::directive::below(&self.root, path);
+        self.machine.stat(&path).is_ok_and(|stat| stat.kind != Kind::Directory)
+    }
+}
+
+/// A macro's line with its parameters filled in.
+fn filled(node: &Node, pairs: &[(&str, &str)]) -> Node {
+    let fill =
+        |text: &str| pairs.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+    let rest = fill(&node.rest);
+    Node {
+        name: fill(&node.name),
+        rest_at: node.rest_at.filter(|_| rest == node.rest),
+        rest,
+        at: node.at.clone(),
+        body: node.body.as_ref().map(|body| body.iter().map(|node| filled(node, pairs)).collect()),
+    }
+}
