@@ -10,10 +10,13 @@ pub mod glob;
 pub mod ini;
 pub mod linked;
 pub mod links;
+pub mod mounts;
 pub mod nginx;
+pub mod orders;
 pub mod php;
 pub mod place;
 pub mod procs;
+pub mod tree;
 
 use std::path::{Path, PathBuf};
 
@@ -49,6 +52,8 @@ pub struct Facts {
     pub nginx: Vec<nginx::Nginx>,
     /// The Apache servers.
     pub apache: Vec<apache::Apache>,
+    /// Command lines that deploys, cron, systemd and supervisor run.
+    pub orders: Vec<orders::Order>,
     /// Masters of PHP-FPM with their pools.
     pub fpm: Vec<fpm::Master>,
     /// PHP in Apache, if it is loaded there.
@@ -80,12 +85,22 @@ impl Targets {
 impl Facts {
     /// Looks at a machine.
     pub fn look(machine: &dyn Machine, targets: &Targets) -> Facts {
-        let apps = targets.apps.iter().map(|root| app::App::look(machine, root)).collect();
-        let mut facts = Facts { apps, ..Facts::default() };
+        let mut facts = Facts::default();
+        facts.look_at_apps(machine, targets);
         nginx::look(machine, targets, &mut facts);
         apache::look(machine, targets, &mut facts);
         facts.look_at_php(machine, targets);
         facts
+    }
+
+    fn look_at_apps(&mut self, machine: &dyn Machine, targets: &Targets) {
+        self.apps =
+            targets.apps.iter().map(|root| app::App::look(machine, &mut self.sources, root)).collect();
+        self.blind.extend(self.apps.iter().flat_map(|app| app.blind.clone()));
+        let system = targets.searches();
+        let (orders, blind) = orders::look(machine, &mut self.sources, &self.apps, system);
+        self.orders = orders;
+        self.blind.extend(blind);
     }
 
     fn look_at_php(&mut self, machine: &dyn Machine, targets: &Targets) {

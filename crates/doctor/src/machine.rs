@@ -131,6 +131,11 @@ impl NoLook {
         self.why == Why::Absent
     }
 
+    /// Whether something else than a file is there.
+    pub fn is_no_file(&self) -> bool {
+        matches!(self.why, Why::Unlike(_))
+    }
+
     /// Whether the machine was recorded without it.
     pub fn is_unrecorded(&self) -> bool {
         self.why == Why::Unrecorded

@@ -2,8 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use config::Config;
+
 use super::links::Way;
-use crate::machine::Machine;
+use super::mounts::{self, Mount};
+use super::tree::Tree;
+use crate::finding::Blind;
+use crate::machine::{Kind, Machine, NoLook, Why};
+use crate::source::{Source, Sources};
 
 /// An app as it stands on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,11 +18,100 @@ pub struct App {
     pub root: PathBuf,
     /// The link, and how it leads.
     pub current: Way,
+    /// Its cutover.toml, if it has one that can be read.
+    pub ours: Option<Ours>,
+    /// The names beside its link.
+    pub beside: Vec<PathBuf>,
+    /// The directories below `releases/`.
+    pub releases: Vec<PathBuf>,
+    /// The trees of `slots/`, if it has slots: two at most.
+    pub slots: Vec<Tree>,
+    /// The live release.
+    pub live: Option<Tree>,
+    /// The file system that its releases are on.
+    pub mount: Option<Mount>,
+    /// The mount that stands in place of its link.
+    pub mounted: Option<Mount>,
+    /// What could not be looked at.
+    pub blind: Vec<Blind>,
+}
+
+/// An app's cutover.toml.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ours {
+    /// What it says.
+    pub config: Config,
+    /// Its text.
+    pub source: Source,
 }
 
 impl App {
     /// Looks at an app.
-    pub fn look(machine: &dyn Machine, root: &Path) -> App {
-        App { root: root.to_owned(), current: Way::follow(machine, &root.join("current")) }
+    pub fn look(machine: &dyn Machine, sources: &mut Sources, root: &Path) -> App {
+        let mut blind = Vec::new();
+        let ours = ours(machine, sources, root).unwrap_or_else(|why| {
+            blind.push(why.into());
+            None
+        });
+        let link = ours.as_ref().map_or("current".into(), |ours| ours.config.host.app.link.clone());
+        let current = Way::follow(machine, &root.join(link));
+        let mounts = mounts::of(machine, Path::new("/proc/self")).unwrap_or_default();
+        let releases = dirs(machine, &root.join("releases"), &mut blind);
+        let on = current.real().map_or(root.join("releases"), Path::to_owned);
+        let mount = mounts::above(&mounts, &on).cloned();
+        let mounted = mounts.into_iter().rfind(|mount| mount.point == current.path);
+        let live = match &current.end {
+            super::links::End::There(real, Kind::Directory) => {
+                Some(Tree::look(machine, sources, real, &current.path))
+            }
+            super::links::End::There(..)
+            | super::links::End::Missing(_)
+            | super::links::End::Circle
+            | super::links::End::Blind(_) => None,
+        };
+        let slots = dirs(machine, &root.join("slots"), &mut blind);
+        let slots =
+            slots.iter().take(2).map(|slot| Tree::look(machine, sources, slot, &current.path)).collect();
+        let beside = current.path.parent().map(|dir| machine.entries(dir).unwrap_or_default());
+        let beside = beside.unwrap_or_default().into_iter().map(PathBuf::from).collect();
+        blind.extend(live.iter().flat_map(|tree| tree.blind.clone()));
+        App { root: root.to_owned(), current, ours, beside, releases, slots, live, mount, mounted, blind }
     }
+
+    /// Whether a path is the app's link, or leads through it.
+    pub fn is_through_link(&self, path: &Path) -> bool {
+        !self.current.links.is_empty() && path.starts_with(&self.current.path)
+    }
+
+    /// Whether a canonical path is one of its releases, or in one.
+    pub fn is_in_releases(&self, path: &Path) -> bool {
+        path.starts_with(self.root.join("releases")) || path.starts_with(self.root.join("slots"))
+    }
+}
+
+fn ours(machine: &dyn Machine, sources: &mut Sources, root: &Path) -> Result<Option<Ours>, NoLook> {
+    let file = root.join("cutover.toml");
+    let source = match sources.read(machine, &file) {
+        Ok(source) => source,
+        Err(absent) if absent.is_absent() => return Ok(None),
+        Err(why) => return Err(why),
+    };
+    match Config::parse(&source.text, &file) {
+        Ok(config) => Ok(Some(Ours { config, source })),
+        Err(said) => Err(NoLook::at(&file, Why::Failed(said.to_string()))),
+    }
+}
+
+/// The directories in a directory; none, if it is not there.
+fn dirs(machine: &dyn Machine, dir: &Path, blind: &mut Vec<Blind>) -> Vec<PathBuf> {
+    let names = match machine.entries(dir) {
+        Ok(names) => names,
+        Err(absent) if absent.is_absent() => return Vec::new(),
+        Err(why) => {
+            blind.push(why.into());
+            return Vec::new();
+        }
+    };
+    let paths = names.into_iter().map(|name| dir.join(name));
+    paths.filter(|path| machine.stat(path).is_ok_and(|stat| stat.kind == Kind::Directory)).collect()
 }
