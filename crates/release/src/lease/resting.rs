@@ -42,6 +42,9 @@ impl Resting {
     /// seen before something changes in its own.
     pub fn wake(self) -> Option<Lease> {
         let mut lease = self.lock()?;
+        if lease.why_unheld() == Some(Unheld::Taken) {
+            return None;
+        }
         let stat = fstat(&lease.dir).ok()?;
         let changed: Changed = (stat.st_ctime, stat.st_ctime_nsec);
         if lease.unchanged == Some(changed) && stat.st_nlink > 0 {
@@ -64,6 +67,8 @@ impl Resting {
         lease.live.still_named(app).then_some(lease)
     }
 
+    /// The lease, with the lock unless there is none to be had on this file system. Who had to go without because
+    /// somebody held it exclusively does not wait for that again.
     fn lock(self) -> Option<Lease> {
         let lease = self.0;
         match lease.unheld {
@@ -75,6 +80,7 @@ impl Resting {
                         break Some(Lease { held, ..lease });
                     }
                     Err(Errno::INTR) => {}
+                    Err(_) if lease.unheld.is_some() => break Some(lease),
                     Err(_) => break None,
                 }
             },

@@ -114,3 +114,19 @@ fn a_release_is_found_where_it_bears_its_name_and_nowhere_else() {
     let app = App::new(&linked, Path::new("current"), &[]).unwrap();
     assert_eq!(live::at(&app, &linked.join("releases/r1")).unwrap().dir, shop.app.release(&id("r1")));
 }
+
+#[test]
+fn who_had_to_go_without_the_lock_waits_for_it_only_once() {
+    let shop = Shop::with(&["r1"]);
+    shop.flip("r1");
+    let stranger = fs::File::open(shop.app.release(&id("r1"))).unwrap();
+    let locked = lease(&shop, "r1").rest();
+    stranger.lock().unwrap();
+    assert!(locked.wake_if_live(&shop.app).is_none(), "who had it once asks patiently");
+    let without = Lease::take_live(&shop.app).unwrap();
+    assert!(!without.is_held());
+    let without = without.rest().wake_if_live(&shop.app).unwrap();
+    assert!(!without.is_held());
+    stranger.unlock().unwrap();
+    assert!(without.rest().wake_if_live(&shop.app).unwrap().is_held());
+}
