@@ -1,0 +1,185 @@
+//! Hold: this process's hold on the release of one app, from request to request.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use release::lease::{LeaseError, Resting};
+use release::live::{self, LiveError};
+use release::{App, Lease, Live, ReleaseId};
+use rustix::process::{Pid, getpid};
+
+/// A hold that is kept between requests without a lock, so that an idle worker keeps nothing from being pruned.
+#[derive(Default)]
+pub struct Hold {
+    state: State,
+    /// What somebody in front of us said when this was taken, if it was taken because of that.
+    told: Option<Told>,
+    /// The release that was taken last, by its name and its directory's device and inode.
+    last: Option<(ReleaseId, u64, u64)>,
+    /// What lies between a release's directory and where the link leads, in some layouts.
+    below: PathBuf,
+    /// Who opened the directory. A lock belongs to an open directory, which a forked worker would share with its siblings.
+    owner: Option<Pid>,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Nothing,
+    Resting(Resting),
+    Held(Lease),
+    /// Never unlocked: a child that outlives its parent shares the parent's lock.
+    ForLife(&'static Lease),
+}
+
+/// What somebody in front of us pinned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// CUTOVER_RELEASE_ROOT: the release's directory.
+    pub root: Vec<u8>,
+    /// CUTOVER_RELEASE: its name, which a directory does not say that releases take turns in.
+    pub release: Option<Vec<u8>>,
+}
+
+/// What taking hold of a release led to.
+pub struct Taken {
+    /// It is another release than the one before.
+    pub other: bool,
+    /// What the administrator should hear.
+    pub complaint: Option<String>,
+}
+
+impl Hold {
+    /// Takes hold of what somebody in front of us pinned, if it is a release of this app.
+    pub fn take_told(&mut self, app: &App, told: &Told) -> Result<Taken, String> {
+        self.own();
+        let state = std::mem::take(&mut self.state);
+        match state {
+            State::Resting(resting) if self.told.as_ref() == Some(told) => {
+                if let Some(lease) = resting.wake() {
+                    self.state = State::Held(lease);
+                    return Ok(Taken { other: false, complaint: None });
+                }
+            }
+            State::ForLife(_) if self.told.as_ref() == Some(told) => {
+                self.state = state;
+                return Ok(Taken { other: false, complaint: None });
+            }
+            State::Nothing | State::Resting(_) | State::Held(_) | State::ForLife(_) => {}
+        }
+        let live = find(app, told)?;
+        let lease = Lease::take(app, &live).map_err(|why| match why {
+            LeaseError::Moved(path) => {
+                format!("CUTOVER_RELEASE_ROOT names {}, which was removed", path.display())
+            }
+            why @ LeaseError::Unopened(..) => format!("CUTOVER_RELEASE_ROOT: {why}"),
+        })?;
+        // It is the same for all releases of an app, and an app whose link is broken has it from before.
+        if let Ok(live) = live::read(app) {
+            self.below = live.below;
+        }
+        Ok(self.keep(lease, Some(told.clone())))
+    }
+
+    /// Takes hold of what the link names now.
+    pub fn take_live(&mut self, app: &App) -> Result<Taken, LiveError> {
+        self.own();
+        match std::mem::take(&mut self.state) {
+            State::Resting(resting) => {
+                if let Some(lease) = resting.wake_if_live(app) {
+                    self.state = State::Held(lease);
+                    return Ok(Taken { other: false, complaint: None });
+                }
+            }
+            state @ State::ForLife(_) => {
+                self.state = state;
+                return Ok(Taken { other: false, complaint: None });
+            }
+            State::Nothing | State::Held(_) => {}
+        }
+        let lease = Lease::take_live(app)?;
+        self.below = lease.live().below.clone();
+        Ok(self.keep(lease, None))
+    }
+
+    /// Keeps what is held until the process ends.
+    pub fn keep_for_life(&mut self) {
+        self.state = match std::mem::take(&mut self.state) {
+            State::Held(lease) => State::ForLife(Box::leak(Box::new(lease))),
+            state @ (State::Nothing | State::Resting(_) | State::ForLife(_)) => state,
+        };
+    }
+
+    /// Gives the lock back, after a request.
+    pub fn rest(&mut self) {
+        self.state = match std::mem::take(&mut self.state) {
+            State::Held(lease) => State::Resting(lease.rest()),
+            state @ (State::Nothing | State::Resting(_) | State::ForLife(_)) => state,
+        };
+    }
+
+    /// The release that is held now.
+    pub fn live(&self) -> Option<&Live> {
+        match &self.state {
+            State::Held(lease) => Some(lease.live()),
+            State::ForLife(lease) => Some(lease.live()),
+            State::Nothing | State::Resting(_) => None,
+        }
+    }
+
+    /// Where the link leads, or would lead if it named this release.
+    pub fn target(&self) -> Option<PathBuf> {
+        self.live().map(|live| {
+            if self.below.as_os_str().is_empty() { live.dir.clone() } else { live.dir.join(&self.below) }
+        })
+    }
+
+    fn own(&mut self) {
+        let me = getpid();
+        if self.owner != Some(me) {
+            *self = Hold { owner: Some(me), ..Hold::default() };
+        }
+    }
+
+    fn keep(&mut self, lease: Lease, told: Option<Told>) -> Taken {
+        let complaint = lease
+            .why_unheld()
+            .map(|why| format!("{} is used without a lease on it: {why}", lease.path().display()));
+        let live = lease.live();
+        let this = Some((live.id.clone(), live.dev, live.ino));
+        let other = self.last != this;
+        (self.last, self.told, self.state) = (this, told, State::Held(lease));
+        Taken { other, complaint }
+    }
+}
+
+/// The release of this app that was pinned by somebody else.
+fn find(app: &App, told: &Told) -> Result<Live, String> {
+    let root = Path::new(OsStr::from_bytes(&told.root));
+    let refused = || {
+        format!(
+            "CUTOVER_RELEASE_ROOT names {}, which is no release of the app of {}",
+            root.display(),
+            app.link().display()
+        )
+    };
+    let id = match &told.release {
+        Some(name) => Some(
+            std::str::from_utf8(name)
+                .ok()
+                .and_then(|name| ReleaseId::parse(name).ok())
+                .ok_or_else(refused)?,
+        ),
+        None => None,
+    };
+    match (live::at(app, root), id) {
+        (Ok(live), Some(id)) if live.id == id => Ok(live),
+        (Ok(live), None) => Ok(live),
+        (Ok(_) | Err(_), Some(id)) => match live::at(app, &app.release(&id)) {
+            Ok(live) if live.dir == root => Ok(live),
+            Ok(_) | Err(_) => Err(refused()),
+        },
+        (Err(_), None) => Err(refused()),
+    }
+}

@@ -1,0 +1,270 @@
+//! Module: what PHP calls when it loads us, at the ends of each request, and for phpinfo().
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+
+use crate::border::border;
+use crate::functions;
+use crate::hold::Told;
+use crate::refusal;
+use crate::settings::Raw;
+use crate::site::Request;
+use crate::state::{self, Orders, Wants};
+use crate::zend::{self, Module, Parts, Setting, ZendString};
+
+const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+    Ok(version) => version,
+    Err(_) => c"",
+};
+
+/// What PHP finds of us. It writes into it.
+pub struct Entry(pub std::cell::UnsafeCell<Module>);
+
+// SAFETY: PHP writes into it while it loads us, on one thread.
+unsafe impl Sync for Entry {}
+
+/// What PHP finds of us.
+pub static ENTRY: Entry = Entry(std::cell::UnsafeCell::new(Module::new(Parts {
+    name: c"cutover",
+    version: VERSION,
+    functions: &functions::FUNCTIONS,
+    startup,
+    shutdown,
+    request_startup,
+    info,
+    after_request,
+})));
+
+/// Etsy's incpath has these names too: apart, so that ours are there if it is loaded beside us.
+static INCPATH: [Setting; 4] = [
+    Setting::new(PATTERN, c"", on_modify),
+    Setting::new(REALPATH_SAPIS, c"", on_modify),
+    Setting::new(DOCROOT_SAPIS, c"", on_modify),
+    Setting::end(),
+];
+
+static SETTINGS: [Setting; 5] = [
+    Setting::new(LINK, c"", on_modify),
+    Setting::new(ROOT, c"", on_modify),
+    Setting::new(ALLOW, c"", on_modify),
+    Setting::new(ON_FAILURE, c"warn", on_modify),
+    Setting::end(),
+];
+
+const LINK: &CStr = c"cutover.link";
+const ROOT: &CStr = c"cutover.root";
+const ALLOW: &CStr = c"cutover.allow";
+const ON_FAILURE: &CStr = c"cutover.on_failure";
+const PATTERN: &CStr = c"incpath.search_replace_pattern";
+const REALPATH_SAPIS: &CStr = c"incpath.realpath_sapi_list";
+const DOCROOT_SAPIS: &CStr = c"incpath.docroot_sapi_list";
+
+/// `include_path`, as one of PHP's strings.
+static INCLUDE_PATH: AtomicPtr<ZendString> = AtomicPtr::new(ptr::null_mut());
+
+/// Told of each change of one of our settings.
+unsafe extern "C" fn on_modify(
+    _: *mut c_void,
+    _: *mut ZendString,
+    _: *mut c_void,
+    _: *mut c_void,
+    _: *mut c_void,
+    _: c_int,
+) -> c_int {
+    state::changed();
+    zend::SUCCESS
+}
+
+unsafe extern "C" fn startup(_: c_int, module: c_int) -> c_int {
+    // SAFETY: PHP calls this once, on one thread, when every symbol is there; what is passed are constants.
+    unsafe {
+        if zend::zend_register_ini_entries(INCPATH.as_ptr(), module) != zend::SUCCESS {
+            let text = c"the settings incpath.* are another extension's: incpath is loaded too, and one of the two has to go";
+            zend::php_error_docref(ptr::null(), zend::E_WARNING, c"%s".as_ptr(), text.as_ptr());
+        }
+        if zend::zend_register_ini_entries(SETTINGS.as_ptr(), module) != zend::SUCCESS {
+            return zend::FAILURE;
+        }
+        INCLUDE_PATH.store((zend::zend_string_init_interned)(c"include_path".as_ptr(), 12, true), Relaxed);
+        zend::zend_disable_functions(c"ini_restore".as_ptr());
+        zend::zend_register_functions(
+            ptr::null_mut(),
+            functions::INI_RESTORE.as_ptr(),
+            ptr::null_mut(),
+            zend::PERSISTENT,
+        )
+    }
+}
+
+unsafe extern "C" fn shutdown(_: c_int, module: c_int) -> c_int {
+    // SAFETY: PHP calls this once, when no request runs any more.
+    unsafe {
+        refusal::put_back();
+        zend::zend_unregister_ini_entries(module);
+    }
+    zend::SUCCESS
+}
+
+unsafe extern "C" fn request_startup(_: c_int, _: c_int) -> c_int {
+    let sapi = sapi();
+    let mut wants = border("settings", || Wants::Nothing, state::wants);
+    if wants == Wants::Settings {
+        wants = border(
+            "settings",
+            || Wants::Nothing,
+            || {
+                state::configure(raw(), sapi);
+                state::wants()
+            },
+        );
+    }
+    if wants == Wants::Nothing || wants == Wants::Settings {
+        return zend::SUCCESS;
+    }
+    let docroot = if wants == Wants::Docroot { Variable::get(c"DOCUMENT_ROOT") } else { Variable::NONE };
+    let (root, release) = (Variable::get(c"CUTOVER_RELEASE_ROOT"), Variable::get(c"CUTOVER_RELEASE"));
+    let include_path = setting(c"include_path");
+    let orders = border("request", state::failed_inside, || {
+        let for_life = matches!(sapi, "cli" | "phpdbg");
+        let told = match root.bytes() {
+            Some(root) => {
+                Some(Told { root: root.to_owned(), release: release.bytes().map(<[u8]>::to_owned) })
+            }
+            None if for_life || sapi == "cli-server" => told_by_environment(),
+            None => None,
+        };
+        let request = Request { include_path, told, docroot: docroot.bytes(), for_life };
+        state::begin(request, sapi)
+    });
+    docroot.free();
+    root.free();
+    release.free();
+    // SAFETY: within a request's start; what the orders point to is good until the next.
+    unsafe { follow(orders, sapi) }
+}
+
+/// # Safety
+/// At a request's start, with orders for it.
+unsafe fn follow(orders: Orders, sapi: &str) -> c_int {
+    // SAFETY: as the caller says. Each of these may leave by a long jump: nothing here waits to be dropped.
+    unsafe {
+        if orders.forget {
+            zend::realpath_cache_clean();
+        }
+        if !orders.include_path.is_null() {
+            // By force: the pin is wanted also where scripts are not to change it (php_admin_value).
+            zend::zend_alter_ini_entry_chars_ex(
+                INCLUDE_PATH.load(Relaxed),
+                orders.include_path,
+                orders.include_path_len,
+                zend::INI_USER,
+                zend::STAGE_ACTIVATE,
+                1,
+            );
+        }
+        // The headers first: a warning that is displayed sends them.
+        if orders.refuse {
+            refusal::refuse();
+        }
+        if !orders.warning.is_null() {
+            zend::php_error_docref(ptr::null(), zend::E_WARNING, c"%s".as_ptr(), orders.warning);
+        }
+    }
+    // A program on the command line ends here, with the status 1: there is no page to be answered with a 503.
+    if orders.refuse && sapi == "cli" { zend::FAILURE } else { zend::SUCCESS }
+}
+
+unsafe extern "C" fn after_request() -> c_int {
+    border("end", || (), state::end);
+    zend::SUCCESS
+}
+
+unsafe extern "C" fn info(module: *mut Module) {
+    let release = border("info", || None, state::shown);
+    // SAFETY: PHP passes our entry; each row is as many texts, with a NUL at their ends.
+    unsafe {
+        zend::php_info_print_table_start();
+        row(c"Version", VERSION.as_ptr());
+        let (id, dir) = release.unwrap_or((c"none".as_ptr(), c"none".as_ptr()));
+        row(c"Release", id);
+        row(c"Release root", dir);
+        zend::php_info_print_table_end();
+        zend::display_ini_entries(module);
+    }
+}
+
+/// # Safety
+/// `value` is a text with a NUL at its end.
+unsafe fn row(name: &CStr, value: *const c_char) {
+    // SAFETY: as the caller says, two columns.
+    unsafe { zend::php_info_print_table_row(2, name.as_ptr(), value) }
+}
+
+/// What PHP runs as: `cli`, `fpm-fcgi`, `apache2handler`…
+fn sapi() -> &'static str {
+    // SAFETY: the name is there before we are, and stays.
+    unsafe {
+        let name = zend::sapi_module.name;
+        if name.is_null() { "" } else { CStr::from_ptr(name).to_str().unwrap_or("") }
+    }
+}
+
+/// Our settings as they stand.
+fn raw() -> Raw {
+    let copy = |name| setting(name).to_owned();
+    Raw {
+        link: copy(LINK),
+        root: copy(ROOT),
+        allow: copy(ALLOW),
+        on_failure: copy(ON_FAILURE),
+        pattern: copy(PATTERN),
+        realpath_sapis: copy(REALPATH_SAPIS),
+        docroot_sapis: copy(DOCROOT_SAPIS),
+    }
+}
+
+/// A setting's value, until it is changed.
+fn setting<'a>(name: &CStr) -> &'a [u8] {
+    // SAFETY: the name has this length. What comes is a text with a NUL at its end, or null where there is no such
+    // setting; who calls is done with it before anything is set.
+    unsafe {
+        let value = zend::zend_ini_string_ex(name.as_ptr(), name.count_bytes(), 0, ptr::null_mut());
+        if value.is_null() { b"" } else { CStr::from_ptr(value).to_bytes() }
+    }
+}
+
+/// What `cutover exec` says to a program on the command line.
+fn told_by_environment() -> Option<Told> {
+    let variable = |name| std::env::var_os(name).map(|value| value.as_bytes().to_owned());
+    Some(Told { root: variable("CUTOVER_RELEASE_ROOT")?, release: variable("CUTOVER_RELEASE") })
+}
+
+/// A variable of the request, as the server in front of it set it: asked for by its name, so that PHP does not have
+/// to make all of `$_SERVER`. What a visitor sends has other names (`HTTP_…`).
+#[derive(Clone, Copy)]
+struct Variable(*mut c_char);
+
+impl Variable {
+    const NONE: Variable = Variable(ptr::null_mut());
+
+    fn get(name: &CStr) -> Variable {
+        // SAFETY: the name has this length; what comes is ours to free, or null.
+        Variable(unsafe { zend::sapi_getenv(name.as_ptr(), name.count_bytes()) })
+    }
+
+    fn bytes(&self) -> Option<&[u8]> {
+        // SAFETY: a text with a NUL at its end, which lives until it is freed. An empty one says nothing.
+        let text = unsafe { if self.0.is_null() { return None } else { CStr::from_ptr(self.0) } };
+        Some(text.to_bytes()).filter(|text| !text.is_empty())
+    }
+
+    /// Not by a destructor: PHP may leave by a long jump from between.
+    fn free(self) {
+        if !self.0.is_null() {
+            // SAFETY: it is ours, and nobody looks at it any more.
+            unsafe { zend::_efree(self.0.cast()) }
+        }
+    }
+}
