@@ -22,7 +22,7 @@ pub use self::look::look;
 use self::level::{Id, Kind, Level, Levels};
 use self::parse::Directive;
 use super::links::Way;
-use crate::finding::Blind;
+use crate::finding::{Blind, Finding};
 
 /// One nginx: a main file and all it leads to.
 #[derive(Debug, Clone, Default)]
@@ -85,10 +85,32 @@ impl Nginx {
         self.levels.of_kind(Kind::Server)
     }
 
+    /// The levels of a server at which nginx looks for files itself. The server's own only if requests may end there.
+    pub fn serving(&self, server: Id) -> impl Iterator<Item = &Level> {
+        let mut within = self.levels.within(server);
+        let caught = within.any(|level| {
+            level.kind == Kind::Location
+                && level.up == Some(server)
+                && matches!(&*level.block.args, [all] if &*all.text == "/")
+        });
+        self.levels.within(server).filter(move |level| {
+            let handed = ["proxy_pass", "return", "uwsgi_pass", "grpc_pass", "scgi_pass"];
+            let handed = handed.iter().any(|name| level.last(name).is_some());
+            let handed = handed || level.last("fastcgi_pass").is_some() && level.last("try_files").is_none();
+            let conditional = level.kind == Kind::If && level.last("root").is_none();
+            !handed && !conditional && (level.id != server || !caught)
+        })
+    }
+
     /// The parameter of this name that PHP-FPM sees: of several the last.
     pub fn param(&self, id: Id, name: &str) -> Option<&Directive> {
         let (_, params) = self.levels.list(id, "fastcgi_param");
         params.into_iter().rev().find(|param| param.arg(0) == name)
+    }
+
+    /// A finding, as sure as it can be: by a link that was seen, in a configuration of which nothing is missing.
+    pub fn as_sure(&self, finding: Finding, seen: bool) -> Finding {
+        if seen && self.blind.is_empty() { finding } else { finding.likely() }
     }
 
     /// Whether a file may be changed for the sake of one place in it: it is nobody else's.
@@ -105,5 +127,11 @@ impl Version {
         let end = version.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(version.len());
         let mut numbers = version[..end].split('.').map(|number| number.parse().ok());
         Some(Version(numbers.next()??, numbers.next()??, numbers.next().unwrap_or(Some(0))?))
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
     }
 }

@@ -78,6 +78,13 @@ impl Directive {
         before.trim().is_empty() && (behind.is_empty() || behind.starts_with('#'))
     }
 
+    /// Whether nothing else stands on the line that its block begins on, before it or behind its brace.
+    pub fn alone_at_head(&self) -> bool {
+        let before = self.name.at.text.get(..self.name.at.from).unwrap_or("x");
+        let behind = self.end.text.get(self.end.to..).unwrap_or("x").trim();
+        before.trim().is_empty() && (behind.is_empty() || behind.starts_with('#'))
+    }
+
     /// What its line begins with.
     pub fn indent(&self) -> &str {
         let line: &str = &self.name.at.text;
