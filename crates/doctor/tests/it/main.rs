@@ -1,7 +1,9 @@
 //! The doctor's tests: fixtures, and real servers.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may fail the test by a panic")]
 
+mod apache;
 mod fixtures;
 mod php;
 mod php_fpm;
 mod shop;
+mod web;

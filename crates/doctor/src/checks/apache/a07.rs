@@ -1,0 +1,45 @@
+//! A07: a path through the link stands in the URL of the FastCGI server.
+
+use super::each;
+use crate::check::{Check, Severity, Verdict};
+use crate::facts::Facts;
+use crate::facts::apache::Apache;
+use crate::facts::apache::site::{By, Mapped};
+use crate::finding::{Finding, Fix, told};
+
+/// The check.
+pub const CHECK: Check = Check {
+    id: "A07",
+    severity: Severity::Error,
+    title: "a FastCGI URL with the link in it",
+    visitor: "PHP gets a path through the link, whatever pins: a request beside a flip gets parts of two releases.",
+    page: include_str!("../../../../../docs/doctor/A07.md"),
+    look,
+};
+
+fn look(facts: &Facts) -> Verdict {
+    each(facts, |apache: &Apache| {
+        let all = apache.sites().flat_map(|site| &site.mapped);
+        all.filter(|mapped| mapped.by == By::Proxy).filter_map(judged).collect()
+    })
+}
+
+fn judged(mapped: &Mapped) -> Option<Finding> {
+    let flipping = mapped.place.flipping()?;
+    let what = format!("{} gives PHP a path through the link {}", mapped.directive, told(&flipping.link));
+    let server =
+        server(&mapped.place.at.text).unwrap_or_else(|| "unix:/run/php/php-fpm.sock|fcgi://localhost".into());
+    let fix = Fix::from(format!(
+        "let the file decide, which what pins can then pin: <FilesMatch \"\\.php$\"> SetHandler \"proxy:{server}\" </FilesMatch>"
+    ));
+    Some(flipping.weighed(Finding::at(&mapped.at, what, fix)))
+}
+
+/// `unix:/run/php.sock|fcgi://localhost` or `fcgi://127.0.0.1:9000`, out of a line that names it with a path.
+fn server(line: &str) -> Option<String> {
+    let begin = line.find("unix:").or_else(|| line.find("fcgi://"))?;
+    let rest = &line[begin..];
+    let host = rest.find("fcgi://")? + "fcgi://".len();
+    let end = rest[host..].find(['/', '"', ' ']).map_or(rest.len(), |end| host + end);
+    Some(rest[..end].to_owned())
+}
