@@ -15,7 +15,7 @@
 //!
 //! - what is looked at: [`machine`], [`source`] (a file and the places in it), [`facts`]
 //! - what is judged: [`check`], [`checks`]
-//! - what is told: [`finding`], [`report`], [`render`]
+//! - what is told: [`finding`], [`report`], [`sizing`], [`render`]
 
 pub mod check;
 pub mod checks;
@@ -24,6 +24,7 @@ pub mod finding;
 pub mod machine;
 pub mod render;
 pub mod report;
+pub mod sizing;
 pub mod source;
 
 pub use check::{Check, Severity, Verdict};

@@ -1,12 +1,13 @@
 //! App: the directory that holds a link and its releases, as it stands on disk.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use config::Config;
 
 use super::links::Way;
 use super::mounts::{self, Mount};
-use super::tree::Tree;
+use super::tree::{File, Tree};
 use crate::finding::Blind;
 use crate::machine::{Kind, Machine, NoLook, Why};
 use crate::source::{Source, Sources};
@@ -26,6 +27,8 @@ pub struct App {
     pub releases: Vec<PathBuf>,
     /// The trees of `slots/`, if it has slots: two at most.
     pub slots: Vec<Tree>,
+    /// Paths of files that have the same time and other content in two slots.
+    pub slots_alike: Vec<PathBuf>,
     /// The live release.
     pub live: Option<Tree>,
     /// The file system that its releases are on.
@@ -70,12 +73,25 @@ impl App {
             | super::links::End::Blind(_) => None,
         };
         let slots = dirs(machine, &root.join("slots"), &mut blind);
-        let slots =
+        let slots: Vec<Tree> =
             slots.iter().take(2).map(|slot| Tree::look(machine, sources, slot, &current.path)).collect();
+        let slots_alike = alike(machine, &slots);
         let beside = current.path.parent().map(|dir| machine.entries(dir).unwrap_or_default());
         let beside = beside.unwrap_or_default().into_iter().map(PathBuf::from).collect();
         blind.extend(live.iter().flat_map(|tree| tree.blind.clone()));
-        App { root: root.to_owned(), current, ours, beside, releases, slots, live, mount, mounted, blind }
+        App {
+            root: root.to_owned(),
+            current,
+            ours,
+            beside,
+            releases,
+            slots,
+            slots_alike,
+            live,
+            mount,
+            mounted,
+            blind,
+        }
     }
 
     /// Whether a path is the app's link, or leads through it.
@@ -101,6 +117,28 @@ fn ours(machine: &dyn Machine, sources: &mut Sources, root: &Path) -> Result<Opt
         Err(said) => Err(NoLook::at(&file, Why::Failed(said.to_string()))),
     }
 }
+
+/// Files of one path in two slots whose times are the same and whose contents are not, so that opcache takes one for
+/// the other.
+fn alike(machine: &dyn Machine, slots: &[Tree]) -> Vec<PathBuf> {
+    let [one, two] = slots else { return Vec::new() };
+    let theirs: BTreeMap<&Path, &File> = two.php.iter().map(|file| (file.path.as_path(), file)).collect();
+    let pairs = one.php.iter().filter_map(|file| Some((file, *theirs.get(file.path.as_path())?)));
+    let mut to_read = COMPARED_MAX;
+    let differ = pairs.filter(|(mine, other)| mine.mtime == other.mtime).filter(|(mine, other)| {
+        if mine.size != other.size {
+            return true;
+        }
+        let Some(left) = to_read.checked_sub(mine.size) else { return false };
+        to_read = left;
+        let read = |tree: &Tree| machine.read(&tree.root.join(&mine.path));
+        matches!((read(one), read(two)), (Ok(one), Ok(two)) if one != two)
+    });
+    differ.map(|(file, _)| file.path.clone()).collect()
+}
+
+/// Bytes of files of equal time and size that are read to compare them; what is beyond is taken to be equal.
+const COMPARED_MAX: u64 = 16 << 20;
 
 /// The directories in a directory; none, if it is not there.
 fn dirs(machine: &dyn Machine, dir: &Path, blind: &mut Vec<Blind>) -> Vec<PathBuf> {

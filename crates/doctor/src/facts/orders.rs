@@ -89,6 +89,35 @@ impl Order {
     }
 }
 
+/// Whether an order changes files below a path in place: a copy to it, or a fetch in it.
+pub fn writes_into(order: &Order, path: &Path) -> bool {
+    let path = path.display().to_string();
+    let below = |word: &str| {
+        // `user@host:/srv/shop/current/` names it on another machine of the same kind.
+        let word = word.rsplit_once(':').map_or(word, |(_, path)| path);
+        word.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let mut inside = false;
+    order.commands().any(|words| {
+        let has = |word: &str| words.contains(&word);
+        let last = words.iter().rev().find(|word| !word.starts_with('-'));
+        let to = last.is_some_and(|word| below(word));
+        match words.first().copied().unwrap_or("") {
+            "cd" => {
+                inside = to;
+                false
+            }
+            "git" => {
+                (inside || words.iter().any(|word| below(word)))
+                    && ["pull", "checkout", "reset", "merge"].iter().any(|verb| has(verb))
+            }
+            "svn" => (inside || to) && ["up", "update", "switch"].iter().any(|verb| has(verb)),
+            _ if has("rsync") || has("scp") || has("cp") => to,
+            _ => false,
+        }
+    })
+}
+
 fn unquoted(word: &str) -> &str {
     word.trim_matches(|c| matches!(c, '"' | '\'' | '`' | ',' | '[' | ']'))
 }
