@@ -235,7 +235,7 @@ pub enum Command {
     },
     /// Print or write the configuration that makes stock nginx pin each request to one release
     #[command(
-        after_help = "Examples:\n  cutover -C /srv/shop nginx\n  cutover -C /srv/shop nginx --listen 443\\ ssl --write /etc/nginx/conf.d/shop.conf\n  cutover -C /srv/shop nginx --part server > /etc/nginx/shop-locations.conf\n\nNo module is needed, and nothing is reloaded for a flip."
+        after_help = "Examples:\n  cutover -C /srv/shop nginx\n  cutover -C /srv/shop nginx --listen 443\\ ssl --write /etc/nginx/conf.d/shop.conf\n  cutover -C /srv/shop nginx --part server > /etc/nginx/shop-locations.conf\n  cutover -C /srv/shop nginx --follow   (mode = \"reload\", after another tool has flipped)\n\nNo module is needed, and nothing is reloaded for a flip, unless [nginx] says mode = \"reload\"."
     )]
     Nginx(NginxFlags),
     /// Flood a site while its releases flip, and judge what its visitors would have seen

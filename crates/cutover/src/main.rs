@@ -16,6 +16,7 @@ mod remote;
 mod sending;
 mod show;
 mod stop;
+mod webserver;
 mod when;
 mod who;
 mod working;

@@ -109,6 +109,7 @@ fn tree(
         fresh_pool: None,
         fresh: OnceCell::new(),
         close_idle: None,
+        follower: None,
         stop: Arc::clone(interrupted),
         watch: RefCell::new(&mut watch),
         secrets: notify::secrets(config),

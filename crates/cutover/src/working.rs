@@ -7,15 +7,18 @@ use std::time::{Duration, Instant, SystemTime};
 
 use deploy::engine::{Deploy, EngineError};
 use deploy::event::Event;
+use deploy::follower::Follower;
 use deploy::freeze::{self, Freeze};
 use deploy::journal::{Ending, JournalError};
 use deploy::notify;
+use deploy::receipt::Step;
 use deploy::recover::{self, RecoverError};
 use deploy::running::StillRuns;
 use release::lock::{DeployLock, LockError};
 
 use crate::answer::Failure;
 use crate::args::Lock;
+use crate::command::nginx::following;
 use crate::command::running;
 use crate::opened::Opened;
 use crate::pools::{fresh_pool, masters, pools, workers};
@@ -71,6 +74,10 @@ pub fn take_watched(
     let who = who();
     let deploy = deploying(opened, &lock, &who, watch);
     let recovered = recover::recover(&deploy).map_err(|error| unrecovered(opened, &error))?;
+    // A flip by another tool, or one that was killed before it told.
+    if let Some(Err(text)) = deploy.follower.as_ref().map(|follower| follower.follow()) {
+        deploy.tell(Event::Warning { step: Step::Flip, text });
+    }
     drop(deploy);
     if let Some(outcome) = recovered.filter(|outcome| outcome.ending == Ending::Undone) {
         running::discard(opened, outcome.release.as_ref().map(|id| id.as_str()));
@@ -94,6 +101,7 @@ pub fn deploying<'a>(
         workers: workers(opened, &masters),
         fresh_pool: fresh_pool(opened, &masters),
         close_idle: Some(Box::new(|| running::close_idle(opened))),
+        follower: following(opened).map(|nginx| Box::new(nginx) as Box<dyn Follower>),
         fresh: OnceCell::new(),
         stop: Arc::new(AtomicBool::new(false)),
         watch: RefCell::new(watch),

@@ -14,6 +14,7 @@ use release::{App, ReleaseId, live};
 
 use crate::drain;
 use crate::event::Event;
+use crate::follower::Follower;
 use crate::hook::{self, HookError, Shell};
 use crate::host::lead::Lead;
 use crate::journal::{Ending, Journal, JournalError, now_ms};
@@ -44,6 +45,8 @@ pub struct Deploy<'a> {
     pub fresh: OnceCell<Address>,
     /// Has the server close its idle connections to the pools, which look like workers at work; `None`: there is none.
     pub close_idle: Option<Box<dyn Fn() + 'a>>,
+    /// The web server that has to be told of flips; `None`: all look at the link themselves.
+    pub follower: Option<Box<dyn Follower + 'a>>,
     /// Set when the deploy is to stop: before the flip it then fails, after it it goes on.
     pub stop: Arc<AtomicBool>,
     /// Told of each event.

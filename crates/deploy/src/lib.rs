@@ -26,7 +26,7 @@
 //! - what is to be done: [`plan`], [`phase`]; what was: [`receipt`], [`journal`], [`record`]
 //! - into a directory that releases take turns in: [`slot`]
 //! - doing it: [`engine`], [`step`], [`recover`]; its tools [`hook`], [`running`], [`health`], [`warm`], [`opcache`], [`keep`],
-//!   [`papers`], [`used`], [`name`]
+//!   [`papers`], [`used`], [`name`], [`follower`]
 //! - what a release is, afterwards: [`diff`], [`fsck`]
 //! - led from elsewhere, over ssh: [`host`]
 //! - who may: [`freeze`]; who is told: [`event`], [`notify`]; what history says of it: [`note`]
@@ -36,6 +36,7 @@ pub mod diff;
 mod drain;
 pub mod engine;
 pub mod event;
+pub mod follower;
 pub mod freeze;
 pub mod fsck;
 pub mod health;

@@ -97,6 +97,9 @@ pub enum StepError {
     /// It could not be flipped to.
     #[error("{0}")]
     Flip(FlipError),
+    /// The web server that has to be told of flips cannot be told.
+    #[error("{0}")]
+    Follower(String),
     /// The history cannot be used.
     #[error("{0}")]
     History(HistoryError),

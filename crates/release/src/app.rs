@@ -180,6 +180,11 @@ impl App {
         self.state().join("maintenance")
     }
 
+    /// What nginx is told of flips, where it does not look at the link.
+    pub fn nginx(&self) -> PathBuf {
+        self.state().join("nginx")
+    }
+
     /// The tree of a deploy that was killed while it was copied.
     pub fn half(&self) -> PathBuf {
         self.state().join("half")

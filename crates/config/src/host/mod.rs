@@ -3,6 +3,7 @@
 mod app;
 mod fleet;
 mod hooks;
+mod nginx;
 mod notify;
 mod php;
 mod serve;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 pub use app::{AppKeys, Layout, LinkMode};
 pub use fleet::{FleetHost, Health, Origin, SourceTree};
 pub use hooks::{HookCommand, Hooks, Moment};
+pub use nginx::{NginxKeys, NginxMode};
 pub use notify::{Notice, NoticeFormat, Notify, Secret};
 pub use php::{Fpm, Php};
 pub use serve::{AccessLog, Cgi, ErrorLog, Forward, Level, Limits, Log, LogFormat, Serve, TlsPair};
@@ -39,6 +41,8 @@ pub struct Host {
     pub php: Option<Php>,
     /// `[serve]`.
     pub serve: Serve,
+    /// `[nginx]`.
+    pub nginx: NginxKeys,
     /// `[health]`; `None`: no probe.
     pub health: Option<Health>,
     /// `[warm]`.
@@ -61,6 +65,7 @@ impl Host {
             stage: StageKeys::default(),
             php: None,
             serve: Serve::default(),
+            nginx: NginxKeys::default(),
             health: None,
             warm: Warm::default(),
             notify: Vec::new(),
@@ -81,6 +86,7 @@ impl Host {
             stage: StageKeys::read(&top.section("stage")?)?,
             php: top.maybe_section("php")?.map(|section| Php::read(&section)).transpose()?,
             serve: Serve::read(&top.section("serve")?, base)?,
+            nginx: NginxKeys::read(&top.section("nginx")?)?,
             health: top.maybe_section("health")?.map(|section| Health::read(&section)).transpose()?,
             warm: Warm::read(&top.section("warm")?, base)?,
             notify: top

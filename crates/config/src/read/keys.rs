@@ -18,7 +18,10 @@ pub const TABLES: &[Table] = &[
     one(
         "",
         &[],
-        &["app", "source", "stage", "php", "site", "serve", "health", "warm", "hooks", "notify", "host"],
+        &[
+            "app", "source", "stage", "php", "site", "serve", "nginx", "health", "warm", "hooks", "notify",
+            "host",
+        ],
     ),
     one(
         "app",
@@ -118,6 +121,7 @@ pub const TABLES: &[Table] = &[
     ),
     many("serve.forward", &["path", "to"]),
     one("serve.cgi", &["path", "dir", "timeout", "env", "processes"], &[]),
+    one("nginx", &["mode", "command", "tree", "include", "takeover"], &[]),
     one("health", &["path", "expect", "timeout", "attempts", "url"], &[]),
     one("warm", &["compile", "exclude", "requests", "log", "log_requests"], &[]),
     one(

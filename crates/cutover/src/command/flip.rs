@@ -2,12 +2,14 @@
 
 use config::Config;
 use deploy::adopt::books;
+use deploy::follower::Follower;
 use release::flip::{self, FlipError, Flipped, Target};
 use release::history::{self, Event, HistoryError};
 use release::manifest::{self, ManifestError};
 use release::{App, ReleaseId, slot};
 use serde_json::json;
 
+use super::nginx::following;
 use crate::answer::{Answer, Exit, Failure};
 use crate::args::Lock;
 use crate::history::{catch_up, note_flip};
@@ -27,7 +29,16 @@ pub fn run(opened: &Opened, id: &ReleaseId, force: bool, lock: Lock) -> Result<A
         // Without one the server starts it at the flip, and requests wait for that.
         drop((fresh.start)(id));
     }
+    let follower = following(opened);
+    if let Some(nginx) = &follower {
+        nginx.prepare(id).map_err(|why| Failure::failed(why).still(opened.still()))?;
+    }
     let flipped = do_flip(opened, &events, target)?;
+    if let Some(nginx) = &follower {
+        nginx
+            .follow()
+            .map_err(|why| Failure::failed(why).still(opened.still()).next("cutover nginx --follow"))?;
+    }
     Ok(told(&flipped, force))
 }
 

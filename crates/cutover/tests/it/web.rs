@@ -161,7 +161,7 @@ impl Site {
         let mut all = pages::pages(&ids(), pages::Kind::Php);
         all.extend(more);
         let mut scenario = Scenario::new(target, ids(), all, by);
-        let at_most = Duration::from_secs(600);
+        let at_most = Duration::from_secs(3600);
         scenario.load =
             Load { connections: 8, closing: 3, requests: much.requests, at_most, ..Load::default() };
         scenario.flips.count = much.flips;

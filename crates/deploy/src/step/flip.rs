@@ -27,6 +27,9 @@ pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError>
     let (app, id) = (deploy.app(), release(journal)?);
     let dir = dir_of(app, id)?;
     deploy.hooks(journal, Moment::BeforeFlip, Step::Flip, &dir)?;
+    if let Some(follower) = &deploy.follower {
+        follower.prepare(id).map_err(StepError::Follower)?;
+    }
     drain::out(deploy, journal, &dir)?;
     if deploy.stop.load(Ordering::SeqCst) {
         return Err(StepError::Stopped);
@@ -178,6 +181,10 @@ pub fn back(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError
         Ok(live) if live.id != *id && live.id != *to => None,
         Ok(_) | Err(_) => Some(flip_back(deploy, journal, to)?),
     };
+    // Also where somebody else decided: what is live is what the web server has to serve.
+    if let Some(Err(why)) = deploy.follower.as_ref().map(|follower| follower.follow()) {
+        problems.push(why);
+    }
     let dir = dir_of(app, to)?;
     problems.extend(drain::back(deploy, journal, Step::FlipBack, &dir));
     if back.is_some()
@@ -189,6 +196,8 @@ pub fn back(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError
 }
 
 fn flip_back(deploy: &Deploy<'_>, journal: &Journal, to: &ReleaseId) -> Result<ReleaseId, StepError> {
+    // Refused or not: what failed must not stay live. What it says is said again when it is told.
+    drop(deploy.follower.as_ref().map(|follower| follower.prepare(to)));
     let events = history::read(deploy.app()).map_err(StepError::History)?;
     let target = match manifest::sealed(deploy.app(), to) {
         Ok(sealed) => Target::Sealed(sealed),

@@ -15,6 +15,8 @@ use crate::receipt::{Receipt, Step};
 
 pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError> {
     let (app, id) = (deploy.app(), release(journal)?);
+    // Not noted as bad if that fails: nobody has seen the release yet.
+    deploy.follower.as_ref().map_or(Ok(()), |follower| follower.follow()).map_err(StepError::Follower)?;
     // Flipped on by somebody else meanwhile: what is live now is not ours to judge.
     if deploy.live().as_ref() != Some(id) {
         return Ok(Receipt::Verified { asked: None });

@@ -227,6 +227,7 @@ fn work(
         pools,
         fresh_pool,
         close_idle: None,
+        follower: None,
         fresh: OnceCell::new(),
         stop: Arc::new(AtomicBool::new(false)),
         watch: RefCell::new(watch),

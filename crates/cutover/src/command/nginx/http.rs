@@ -10,33 +10,26 @@ use super::text::{Nginx, address, put};
 impl Nginx<'_> {
     /// Maps and upstreams.
     pub(super) fn http(&self, says: &Says) -> Result<String, String> {
-        let (pin, root) = (self.var("pin"), self.var("root"));
-        let (release, dir) = (self.var("release"), self.var("dir"));
         let mut out = String::new();
-        put(&mut out, "# One realpath(3) per request, kept for its internal redirects and subrequests.");
-        put(&mut out, &format!("map $server_name {pin} {{ default $realpath_root; }}"));
-        put(&mut out, "# The release that it is: for the header, the log, and every cache key.");
-        let releases = regex::literal(&plain(self.releases)?);
-        let id = self.var("id").replace('$', "");
-        let named = expression(&format!("^{releases}/(?<{id}>[^/]+)"));
-        put(&mut out, &format!("map {root} {release} {{ default \"\"; {named} ${id}; }}"));
         let php = self.config.host.php.as_ref();
-        if let Some(php) = php {
-            put(&mut out, "# The release's directory and its docroot, as PHP sees them.");
-            let id = self.var("home").replace('$', "");
-            let named = expression(&format!("^(?<{id}>{releases}/[^/]+)"));
-            put(&mut out, &format!("map {root} {dir} {{ default {root}; {named} ${id}; }}"));
-            self.path_map(&mut out, php, &dir, &self.var("dir_seen"))?;
-            self.path_map(&mut out, php, &root, &self.var("seen"))?;
-            if let Fpm::At(pools) = &php.fpm
-                && pools.len() > 1
-            {
-                put(&mut out, &format!("upstream {} {{", self.upstream()));
-                for pool in pools {
-                    put(&mut out, &format!("    server {};", address(pool)));
-                }
-                put(&mut out, "}");
+        match &self.included {
+            None => self.pinned(&mut out, php)?,
+            Some(file) => {
+                put(
+                    &mut out,
+                    "# The only place that names releases: each flip rewrites it and reloads nginx.",
+                );
+                put(&mut out, &format!("include {};", quoted(&plain(file)?)?));
             }
+        }
+        if let Some(Fpm::At(pools)) = php.map(|php| &php.fpm)
+            && pools.len() > 1
+        {
+            put(&mut out, &format!("upstream {} {{", self.upstream()));
+            for pool in pools {
+                put(&mut out, &format!("    server {};", address(pool)));
+            }
+            put(&mut out, "}");
         }
         let path = self.var("path");
         put(&mut out, "# The path that was asked for, whichever it is after a redirect within nginx.");
@@ -90,11 +83,38 @@ impl Nginx<'_> {
         Ok(out)
     }
 
+    /// The pin, and what is worked out from it.
+    fn pinned(&self, out: &mut String, php: Option<&Php>) -> Result<(), String> {
+        let (pin, root) = (self.var("pin"), self.var("root"));
+        let (release, dir) = (self.var("release"), self.var("dir"));
+        put(out, "# One realpath(3) per request, kept for its internal redirects and subrequests.");
+        put(out, &format!("map $server_name {pin} {{ default $realpath_root; }}"));
+        put(out, "# The release that it is: for the header, the log, and every cache key.");
+        let releases = regex::literal(&plain(&self.releases)?);
+        let id = self.var("id").replace('$', "");
+        let named = expression(&format!("^{releases}/(?<{id}>[^/]+)"));
+        put(out, &format!("map {root} {release} {{ default \"\"; {named} ${id}; }}"));
+        if let Some(php) = php {
+            put(out, "# The release's directory and its docroot, as PHP sees them.");
+            let id = self.var("home").replace('$', "");
+            let named = expression(&format!("^(?<{id}>{releases}/[^/]+)"));
+            put(out, &format!("map {root} {dir} {{ default {root}; {named} ${id}; }}"));
+            self.path_map(out, php, &dir, &self.var("dir_seen"))?;
+            self.path_map(out, php, &root, &self.var("seen"))?;
+        }
+        Ok(())
+    }
+
     /// What PHP has in the place of a path here.
     fn path_map(&self, out: &mut String, php: &Php, from: &str, to: &str) -> Result<(), String> {
         put(out, &format!("map {from} {to} {{"));
         put(out, &format!("    default {from};"));
-        for (number, (here, there)) in php.path_map.iter().enumerate() {
+        let map = match self.config.host.nginx.tree {
+            // What is mapped is the path here, which nginx does not know.
+            Some(_) => vec![(self.releases.clone(), self.by_php(&self.here))],
+            None => php.path_map.clone(),
+        };
+        for (number, (here, there)) in map.iter().enumerate() {
             let rest = format!("{to}{number}").replace('$', "");
             let here = expression(&format!("^{}(?<{rest}>(/.*)?)$", regex::literal(&plain(here)?)));
             put(out, &format!("    {here} {};", mixed(&plain(there)?, &format!("${rest}"))?));

@@ -1,23 +1,29 @@
 //! nginx: prints or writes the configuration that makes stock nginx pin each request to one release.
 
+mod follow;
 mod http;
 mod quote;
 mod regex;
 mod server;
 mod text;
+mod turn;
+mod workers;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use clap::{Args, ValueEnum};
-use config::host::Layout;
+use config::host::{Layout, NginxMode};
 use config::value::ListenAt;
-use release::atomic;
+use deploy::follower::Follower;
 use serde_json::json;
 
+pub use self::follow::following;
+use self::follow::{included, server};
 use self::text::{Nginx, Written};
 use crate::answer::{Answer, Failure};
+use crate::args::Lock;
 use crate::opened::Opened;
+use crate::working::take;
 
 /// The flags of `cutover nginx`.
 #[derive(Debug, Clone, Args)]
@@ -31,9 +37,26 @@ pub struct NginxFlags {
     /// Write it there, let nginx test it, and reload nginx if it changed; what nginx refuses is put back
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
-    /// With --write: how nginx is called here
-    #[arg(long, value_name = "COMMAND", default_value = "nginx", requires = "write")]
-    nginx: String,
+    /// With --write: how nginx is called here, instead of the configured nginx.command
+    #[arg(long, value_name = "COMMAND", requires = "write")]
+    nginx: Option<String>,
+    /// How nginx comes to know what is live, instead of the configured nginx.mode
+    #[arg(long, value_enum)]
+    mode: Option<Mode>,
+    /// In reload mode, after another tool has flipped: let nginx serve what the link names, and wait until it does
+    #[arg(long, conflicts_with_all = ["listen", "part", "write", "mode"])]
+    follow: bool,
+    #[command(flatten)]
+    lock: Lock,
+}
+
+/// How nginx comes to know what is live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// It looks at the link, once per request
+    Link,
+    /// Each flip rewrites a file of its configuration and reloads it
+    Reload,
 }
 
 /// A part of the configuration.
@@ -51,22 +74,23 @@ pub fn run(opened: &Opened, flags: &NginxFlags) -> Result<Answer, Failure> {
         let next = "use layout = \"releases\" with nginx, or `cutover serve`";
         return Err(Failure::usage(what).still("nothing was written").next(next));
     }
-    let listen = if flags.listen.is_empty() { listening(opened) } else { flags.listen.clone() };
-    let link = opened.app.link();
-    let maintenance = opened.app.maintenance();
-    let releases = opened.app.releases();
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "releases/ lies beside the link: no flip changes what it leads to"
-    )]
-    let releases = releases.canonicalize().unwrap_or(releases);
-    let nginx = Nginx {
-        config: &opened.config,
-        link,
-        releases: &releases,
-        maintenance: &maintenance,
-        listen: &listen,
+    if flags.follow {
+        return follow(opened, flags.lock);
+    }
+    let configured = opened.config.host.nginx.mode;
+    let mode = match flags.mode {
+        None => configured,
+        Some(Mode::Link) => NginxMode::Link,
+        Some(Mode::Reload) => NginxMode::Reload,
     };
+    if mode != configured && flags.write.is_some() {
+        let name = if mode == NginxMode::Reload { "reload" } else { "link" };
+        return Err(Failure::usage("cutover.toml says otherwise, and flips go by that")
+            .still("nothing was written")
+            .next(format!("write mode = \"{name}\" below [nginx]; then leave --mode out")));
+    }
+    let listen = if flags.listen.is_empty() { listening(opened) } else { flags.listen.clone() };
+    let nginx = Nginx { listen: &listen, ..of_app(opened, mode) };
     let written = nginx.write().map_err(|why| {
         Failure::usage(why)
             .still("nothing was written")
@@ -77,9 +101,54 @@ pub fn run(opened: &Opened, flags: &NginxFlags) -> Result<Answer, Failure> {
         Some(Part::Server) => written.server.clone(),
         None => headed(opened, &written) + &written.whole(),
     };
-    match &flags.write {
-        None => Ok(Answer::new(text.trim_end(), json!({ "text": text, "left_out": written.left_out }))),
-        Some(file) => put(file, &text, &flags.nginx, &written),
+    let Some(file) = &flags.write else {
+        return Ok(Answer::new(text.trim_end(), json!({ "text": text, "left_out": written.left_out })));
+    };
+    let others = match following(opened) {
+        Some(nginx) => nginx.write().map_err(|why| {
+            Failure::failed(why).still("nothing was written").next("`cutover flip RELEASE` makes one live")
+        })?,
+        None => false,
+    };
+    let command = flags.nginx.as_deref().unwrap_or(&opened.config.host.nginx.command);
+    server(command).place(file, &text, others, &written.left_out)
+}
+
+/// Lets nginx serve what the link names.
+fn follow(opened: &Opened, lock: Lock) -> Result<Answer, Failure> {
+    let Some(following) = following(opened) else {
+        return Err(Failure::usage("nginx looks at the link itself: nothing has to be told")
+            .next("--follow is for mode = \"reload\" below [nginx]"));
+    };
+    let _lock = take(opened, lock, "nginx --follow")?;
+    following.follow().map_err(|why| Failure::failed(why).still(opened.still()))?;
+    let live = opened.live().map(|live| live.id.to_string()).unwrap_or_default();
+    Ok(Answer::new(format!("{live}: nginx goes by it"), json!({ "live": live })))
+}
+
+/// What is written from: the app as nginx sees it, listening nowhere yet.
+fn of_app(opened: &Opened, mode: NginxMode) -> Nginx<'_> {
+    let app = &opened.app;
+    let keys = &opened.config.host.nginx;
+    let releases = app.releases();
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "releases/ lies beside the link: no flip changes what it leads to"
+    )]
+    let real = releases.canonicalize().unwrap_or_else(|_| releases.clone());
+    let seen = |path: &Path| match (&keys.tree, path.strip_prefix(app.root())) {
+        (Some(tree), Ok(below)) => tree.join(below),
+        (Some(_), Err(_)) | (None, _) => path.to_owned(),
+    };
+    let file = (mode == NginxMode::Reload).then(|| seen(&included(opened)));
+    Nginx {
+        config: &opened.config,
+        link: seen(app.link()),
+        releases: if keys.tree.is_some() { seen(&releases) } else { real.clone() },
+        here: real,
+        maintenance: seen(&app.maintenance()),
+        included: file,
+        listen: &[],
     }
 }
 
@@ -87,10 +156,9 @@ pub fn run(opened: &Opened, flags: &NginxFlags) -> Result<Answer, Failure> {
 fn headed(opened: &Opened, written: &Written) -> String {
     let name = &opened.config.host.app.name;
     let mut text = format!(
-        "# {name}, pinned: every request sees exactly one release, whoever flips {}. Written by `cutover nginx`.\n\
+        "# {name}, pinned: every request sees exactly one release{}. Written by `cutover nginx`.\n\
          # Add {} to every fastcgi_cache_key and proxy_cache_key. open_file_cache is safe here: paths differ by release.\n",
-        opened.app.link().display(),
-        written.release,
+        written.whose, written.release,
     );
     for left in &written.left_out {
         text += &format!("# Not carried over: {left}\n");
@@ -106,51 +174,4 @@ fn listening(opened: &Opened) -> Vec<String> {
     });
     let ours: Vec<String> = ours.collect();
     if ours.is_empty() { vec!["80".into()] } else { ours }
-}
-
-/// Writes the file, has it tested, and reloads nginx if something changed.
-fn put(file: &Path, text: &str, nginx: &str, written: &Written) -> Result<Answer, Failure> {
-    let before = match std::fs::read(file) {
-        Ok(before) => Some(before),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(Failure::failed(format!("cannot read {}: {error}", file.display()))),
-    };
-    let answer = |did: &str| {
-        let text = format!("{}: {did}", file.display());
-        Answer::new(text, json!({ "file": file, "did": did, "left_out": written.left_out }))
-    };
-    if before.as_deref() == Some(text.as_bytes()) {
-        return Ok(answer("unchanged; nginx was left alone"));
-    }
-    atomic::replace(file, text.as_bytes()).map_err(Failure::failed)?;
-    if let Err(said) = call(nginx, &["-t"]) {
-        let back = match &before {
-            Some(before) => atomic::replace(file, before),
-            None => atomic::remove(file),
-        };
-        let still = match back {
-            Ok(()) => "what was there before is there again, and nginx was left alone".to_owned(),
-            Err(error) => format!("and what was there before could not be put back: {error}"),
-        };
-        return Err(Failure::failed(format!("nginx refuses it:\n{said}"))
-            .still(still)
-            .next("cutover nginx shows it"));
-    }
-    match call(nginx, &["-s", "reload"]) {
-        Ok(_) => Ok(answer("written, tested, and nginx reloaded")),
-        Err(_) => Ok(answer("written and tested; nginx does not run")),
-    }
-}
-
-/// Runs nginx; the error is what it said.
-fn call(nginx: &str, words: &[&str]) -> Result<(), String> {
-    let mut parts = nginx.split_whitespace();
-    let program = parts.next().unwrap_or("nginx");
-    let out = Command::new(program).args(parts).args(words).output();
-    let out = out.map_err(|error| format!("cannot run {program}: {error}"))?;
-    if out.status.success() {
-        Ok(())
-    } else {
-        Err(String::from_utf8_lossy(&out.stderr).trim_end().to_owned())
-    }
 }

@@ -16,19 +16,7 @@ impl Nginx<'_> {
     pub(super) fn server(&self, says: &Says) -> Result<String, String> {
         let root = self.var("root");
         let mut out = String::new();
-        put(
-            &mut out,
-            "# The only place that names the link. Everything below uses what it led to when the request began.",
-        );
-        put(&mut out, &format!("root {};", quoted(&plain(&self.link.join(&says.docroot))?)?));
-        put(&mut out, "uninitialized_variable_warn off;");
-        put(&mut out, &format!("set {root} {};", self.var("pin")));
-        put(&mut out, &format!("set {} {};", self.var("asked"), self.var("path")));
-        put(
-            &mut out,
-            "# A link that leads nowhere has no real path, and an empty root is undefined behaviour.",
-        );
-        put(&mut out, &format!("if ({root} = \"\") {{ return 503; }}"));
+        self.root_of_all(&mut out, says)?;
         self.maintenance(&mut out, says)?;
         for (number, redirect) in says.redirects.iter().enumerate() {
             let moved = self.var(&format!("moved{number}"));
@@ -69,12 +57,51 @@ impl Nginx<'_> {
         Ok(out)
     }
 
+    /// Where the request's release is.
+    fn root_of_all(&self, out: &mut String, says: &Says) -> Result<(), String> {
+        let root = self.var("root");
+        put(out, "uninitialized_variable_warn off;");
+        if self.included.is_some() {
+            put(
+                out,
+                "# Has the flip happened? Asked once, for what nginx remembers of files may be a minute old.",
+            );
+            put(out, "open_file_cache off;");
+            self.asks(out);
+            put(out, &format!("root {root};"));
+            put(out, &format!("set {} {};", self.var("asked"), self.var("path")));
+            put(
+                out,
+                "# Before a flip old workers make room for new ones, and close their idle connections: a request",
+            );
+            put(
+                out,
+                "# that is on its way to one would be lost, so none is kept. A connection that has asked for",
+            );
+            put(out, "# nothing yet may be answered by the old release for so long after the flip.");
+            put(out, "keepalive_timeout 0;");
+            let wait = self.config.host.serve.limits.header_timeout;
+            put(out, &format!("client_header_timeout {}ms;", wait.as_millis()));
+            return Ok(());
+        }
+        put(
+            out,
+            "# The only place that names the link. Everything below uses what it led to when the request began.",
+        );
+        put(out, &format!("root {};", quoted(&plain(&self.link.join(&says.docroot))?)?));
+        put(out, &format!("set {root} {};", self.var("pin")));
+        put(out, &format!("set {} {};", self.var("asked"), self.var("path")));
+        put(out, "# A link that leads nowhere has no real path, and an empty root is undefined behaviour.");
+        put(out, &format!("if ({root} = \"\") {{ return 503; }}"));
+        Ok(())
+    }
+
     fn maintenance(&self, out: &mut String, says: &Says) -> Result<(), String> {
         let closed = self.var("closed");
         put(out, "# cutover maintenance on, off");
         put(out, &format!("set {closed} 0;"));
         let visitor = if says.maintenance.allow.is_empty() { "1".to_owned() } else { self.var("visitor") };
-        put(out, &format!("if (-f {}) {{ set {closed} {visitor}; }}", quoted(&plain(self.maintenance)?)?));
+        put(out, &format!("if (-f {}) {{ set {closed} {visitor}; }}", quoted(&plain(&self.maintenance)?)?));
         if let Some(page) = &says.maintenance.page {
             put(out, &format!("if ($uri = {}) {{ set {closed} 0; }}", quoted(page)?));
             put(out, &format!("error_page {} {};", says.maintenance.status, quoted(page)?));

@@ -5,7 +5,7 @@
 //! request. `set $x $realpath_root` would be two, the first only to measure the length.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::PathBuf;
 
 use config::Config;
 use config::host::Layout;
@@ -17,12 +17,16 @@ use super::quote::{plain, quoted};
 pub struct Nginx<'a> {
     /// The app's configuration.
     pub config: &'a Config,
-    /// The app's link, absolute.
-    pub link: &'a Path,
-    /// Where releases stand: canonical.
-    pub releases: &'a Path,
-    /// The file that says whether visitors get the maintenance page.
-    pub maintenance: &'a Path,
+    /// The app's link, absolute, as nginx sees it.
+    pub link: PathBuf,
+    /// Where releases stand, as nginx sees it: canonical.
+    pub releases: PathBuf,
+    /// The same here.
+    pub here: PathBuf,
+    /// The file that says whether visitors get the maintenance page, as nginx sees it.
+    pub maintenance: PathBuf,
+    /// In reload mode: the file that each flip rewrites, as nginx sees it.
+    pub included: Option<PathBuf>,
     /// Values of `listen`.
     pub listen: &'a [String],
 }
@@ -35,6 +39,8 @@ pub struct Written {
     pub server: String,
     /// Those two and the certificates.
     pub names: String,
+    /// Of whose flips it is true that every request sees one release.
+    pub whose: String,
     /// The variable that holds the release's id.
     pub release: String,
     /// Keys that nginx cannot follow, each with what to do about it.
@@ -67,6 +73,10 @@ impl Nginx<'_> {
             http: self.http(says)?,
             server: self.server(says)?,
             names: self.names()?,
+            whose: match &self.included {
+                None => format!(", whoever flips {}", self.link.display()),
+                Some(file) => format!("; each flip by cutover rewrites {}", file.display()),
+            },
             release: self.var("release"),
             left_out,
         })
