@@ -25,6 +25,8 @@ pub struct Site {
 pub struct Socket {
     /// Where.
     pub at: ListenAt,
+    /// Web servers speak FastCGI to it.
+    pub fastcgi: bool,
     /// Speaks TLS.
     pub tls: bool,
     /// Expects PROXY headers.
@@ -35,7 +37,7 @@ pub struct Socket {
 
 /// Joins the files of one server.
 ///
-/// Errors: a socket that speaks TLS or the PROXY protocol in one file and not in the other; two apps that claim the
+/// Errors: a socket that speaks TLS, the PROXY protocol or FastCGI in one file and not in the other; two apps that claim the
 /// same host name, or every host name, on one socket; two apps of one name.
 pub fn join(configs: Vec<Config>) -> Result<Served, ConfigError> {
     let mut sockets: Vec<Socket> = Vec::new();
@@ -48,16 +50,23 @@ pub fn join(configs: Vec<Config>) -> Result<Served, ConfigError> {
             let fresh = matches!(listen.at, ListenAt::Tcp(at) if at.port() == 0);
             let shared = sockets.iter_mut().find(|socket| socket.at == listen.at && !fresh);
             let Some(socket) = shared else {
-                let (tls, proxy_protocol) = (listen.tls, listen.proxy_protocol);
-                sockets.push(Socket { at: listen.at.clone(), tls, proxy_protocol, sites: vec![index] });
+                let (tls, proxy_protocol, fastcgi) = (listen.tls, listen.proxy_protocol, listen.fastcgi);
+                let at = listen.at.clone();
+                sockets.push(Socket { at, fastcgi, tls, proxy_protocol, sites: vec![index] });
                 continue;
             };
             let here = |site: &usize| &configs[*site];
             if let Some(other) = socket.sites.first().map(here)
-                && (socket.tls, socket.proxy_protocol) != (listen.tls, listen.proxy_protocol)
+                && (socket.tls, socket.proxy_protocol, socket.fastcgi)
+                    != (listen.tls, listen.proxy_protocol, listen.fastcgi)
             {
                 let what = format!("the socket {} is described differently", listen.at);
-                return Err(clash(what, other, config, "give both the same tls and proxy_protocol"));
+                return Err(clash(
+                    what,
+                    other,
+                    config,
+                    "give both the same tls and proxy_protocol, or fcgi: in front",
+                ));
             }
             for other in socket.sites.iter().map(here) {
                 refuse_same_host(&listen.at, other, config)?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use config::Says;
 use config::host::Health;
-use config::value::ListenAt;
+use config::value::{Listen, ListenAt};
 use fastcgi::Address;
 use fastcgi::blocking::{self, BlockingError, Limits};
 use release::ReleaseId;
@@ -179,7 +179,8 @@ fn ask(
 /// The first socket of `serve.listen` that speaks plain HTTP and on which somebody answers.
 fn listening(subject: &Subject<'_, '_>) -> Option<SocketAddr> {
     let listens = &subject.deploy.config.host.serve.listen;
-    listens.iter().filter(|listen| !listen.tls && !listen.proxy_protocol).find_map(|listen| {
+    let plain = |listen: &&Listen| !listen.tls && !listen.proxy_protocol && !listen.fastcgi;
+    listens.iter().filter(plain).find_map(|listen| {
         let ListenAt::Tcp(mut at) = listen.at else { return None };
         if at.ip().is_unspecified() {
             at.set_ip(match at.ip() {

@@ -163,6 +163,7 @@ impl Default for Serve {
         Serve {
             listen: vec![Listen {
                 at: ListenAt::Tcp((std::net::Ipv4Addr::LOCALHOST, 8080).into()),
+                fastcgi: false,
                 tls: false,
                 proxy_protocol: false,
             }],
@@ -234,14 +235,17 @@ impl Serve {
 
 const LISTEN_SHAPE: &str = "\"127.0.0.1:8080\", \"[::]:80\", \"unix:/path\", \"systemd:NAME\" or \"fd:3\"";
 
+/// The same, for sockets that web servers may speak FastCGI to.
+const SERVE_SHAPE: &str = "\"127.0.0.1:8080\", \"[::]:80\", \"unix:/path\", \"systemd:NAME\", \"fd:3\", or one of them with fcgi: in front";
+
 /// With certificates a TCP entry speaks TLS unless it says otherwise or is port 80; other sockets only if they say so.
 fn read_listen(section: &Section<'_>, certificates: bool) -> Result<Option<Vec<Listen>>, ConfigError> {
     let Some(at) = section.at("listen") else {
         return Ok(None);
     };
-    let items = at.items(LISTEN_SHAPE)?;
+    let items = at.items(SERVE_SHAPE)?;
     if items.is_empty() {
-        return Err(at.wrong("the list is empty", LISTEN_SHAPE));
+        return Err(at.wrong("the list is empty", SERVE_SHAPE));
     }
     let mut listen: Vec<Listen> = Vec::with_capacity(items.len());
     for item in &items {
@@ -262,22 +266,33 @@ fn read_listen(section: &Section<'_>, certificates: bool) -> Result<Option<Vec<L
 }
 
 fn read_entry(item: &At<'_>, certificates: bool) -> Result<Listen, ConfigError> {
-    let implied = |at: &ListenAt| certificates && matches!(at, ListenAt::Tcp(at) if at.port() != 80);
+    let implied = |at: &ListenAt, fastcgi: bool| {
+        certificates && !fastcgi && matches!(at, ListenAt::Tcp(at) if at.port() != 80)
+    };
     if !item.value().is_table() {
-        let at = item.read_as(LISTEN_SHAPE, ListenAt::parse)?;
-        return Ok(Listen { tls: implied(&at), proxy_protocol: false, at });
+        let (at, fastcgi) = item.read_as(SERVE_SHAPE, Listen::parse)?;
+        return Ok(Listen { tls: implied(&at, fastcgi), proxy_protocol: false, at, fastcgi });
     }
     let entry = item.section("serve.listen")?;
     let Some(addr) = entry.at("addr") else {
-        return Err(item.complain("`serve.listen`: it has no `addr`", format!("write addr = {LISTEN_SHAPE}")));
+        return Err(item.complain("`serve.listen`: it has no `addr`", format!("write addr = {SERVE_SHAPE}")));
     };
-    let at = addr.read_as(LISTEN_SHAPE, ListenAt::parse)?;
-    let tls = entry.or("tls", implied(&at))?;
+    let (at, fastcgi) = addr.read_as(SERVE_SHAPE, Listen::parse)?;
+    let tls = entry.or("tls", implied(&at, fastcgi))?;
+    let proxy_protocol = entry.or("proxy_protocol", false)?;
+    let other = [("tls", tls), ("proxy_protocol", proxy_protocol)].into_iter().find(|(_, on)| fastcgi && *on);
+    if let Some((key, _)) = other {
+        let place = entry.at(key).unwrap_or(addr);
+        return Err(place.complain(
+            format!("a socket for FastCGI cannot have `{key}`"),
+            "take it out: the web server in front speaks TLS and the PROXY protocol",
+        ));
+    }
     if let Some(place) = entry.at("tls").filter(|_| tls && !certificates) {
         let fix = "write tls = [{ cert = \"…\", key = \"…\" }] in [serve]";
         return Err(place.complain("a socket shall speak TLS but there is no certificate", fix));
     }
-    Ok(Listen { tls, proxy_protocol: entry.or("proxy_protocol", false)?, at })
+    Ok(Listen { tls, proxy_protocol, at, fastcgi })
 }
 
 impl TlsPair {

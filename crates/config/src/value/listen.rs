@@ -11,10 +11,22 @@ use super::address::unix_path;
 pub struct Listen {
     /// Where.
     pub at: ListenAt,
+    /// True: web servers speak FastCGI to it; written `fcgi:` in front of the address.
+    pub fastcgi: bool,
     /// True: connections speak TLS from their first byte.
     pub tls: bool,
     /// True: each connection begins with a PROXY protocol header (v1 or v2), and only from a trusted proxy.
     pub proxy_protocol: bool,
+}
+
+impl Listen {
+    /// Splits `fcgi:` off one `listen` address; says whether it was there.
+    pub fn parse(text: &str) -> Result<(ListenAt, bool), String> {
+        match text.strip_prefix("fcgi:") {
+            Some(at) => ListenAt::parse(at).map(|at| (at, true)),
+            None => ListenAt::parse(text).map(|at| (at, false)),
+        }
+    }
 }
 
 /// Where to listen. Displays as it is written in the file.

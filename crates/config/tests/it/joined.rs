@@ -55,7 +55,7 @@ fn one_socket_cannot_speak_tls_for_one_app_only() {
     the socket 127.0.0.1:8080 is described differently
       first:  a.toml
       second: b.toml
-      fix: give both the same tls and proxy_protocol
+      fix: give both the same tls and proxy_protocol, or fcgi: in front
     ");
 }
 

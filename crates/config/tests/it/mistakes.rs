@@ -34,6 +34,8 @@ const MISTAKES: &[(&str, &str)] = &[
     ("a port alone", "[serve]\nlisten = [\"8080\"]\n"),
     ("a name to listen on", "[serve]\nlisten = [\"localhost:8080\"]\n"),
     ("one address twice", "[serve]\nlisten = [\"[::]:80\", \"[::]:80\"]\n"),
+    ("fastcgi to a port alone", "[serve]\nlisten = [\"fcgi:9000\"]\n"),
+    ("fastcgi over tls", "[serve]\nlisten = [{ addr = \"fcgi:127.0.0.1:9000\", tls = true }]\n"),
     ("tls without a certificate", "[serve]\nlisten = [{ addr = \"[::]:443\", tls = true }]\n"),
     (
         "a certificate for no socket",

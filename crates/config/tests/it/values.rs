@@ -85,6 +85,24 @@ fn every_way_to_listen_is_written_as_it_was_read() {
 }
 
 #[test]
+fn a_socket_for_fastcgi_is_told_by_its_prefix_and_never_speaks_tls() {
+    let text = "[serve]\nlisten = ['[::]:443', 'fcgi:127.0.0.1:9001', 'fcgi:unix:/run/x', { addr = 'fcgi:systemd:php' }]\n\
+                tls = [{ cert = 'c.pem', key = '/k.pem' }]";
+    let listen = parsed(text).host.serve.listen;
+    let told: Vec<_> = listen.iter().map(|one| (one.at.to_string(), one.fastcgi, one.tls)).collect();
+    let told: Vec<_> = told.iter().map(|(at, fastcgi, tls)| (at.as_str(), *fastcgi, *tls)).collect();
+    assert_eq!(
+        told,
+        [
+            ("[::]:443", false, true),
+            ("127.0.0.1:9001", true, false),
+            ("unix:/run/x", true, false),
+            ("systemd:php", true, false)
+        ]
+    );
+}
+
+#[test]
 fn host_names_are_held_in_lower_case_without_a_trailing_dot() {
     assert_eq!(HostPattern::parse("*.Example.com.").unwrap(), HostPattern::Below("example.com".into()));
     assert_eq!(

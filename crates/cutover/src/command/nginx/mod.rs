@@ -169,7 +169,9 @@ fn headed(opened: &Opened, written: &Written) -> String {
 fn listening(opened: &Opened) -> Vec<String> {
     let serve = &opened.config.host.serve;
     let ours = serve.listen.iter().filter_map(|listen| match &listen.at {
-        ListenAt::Tcp(at) if at.port() != 0 => Some(format!("{at}{}", if listen.tls { " ssl" } else { "" })),
+        ListenAt::Tcp(at) if at.port() != 0 && !listen.fastcgi => {
+            Some(format!("{at}{}", if listen.tls { " ssl" } else { "" }))
+        }
         ListenAt::Tcp(_) | ListenAt::Unix(_) | ListenAt::Systemd(_) | ListenAt::Fd(_) => None,
     });
     let ours: Vec<String> = ours.collect();
