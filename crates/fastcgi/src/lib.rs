@@ -1,4 +1,4 @@
-//! The wire to PHP-FPM: a core without I/O, a blocking client, an async client.
+//! The wire to PHP-FPM: a core without I/O, a blocking client, an async client and an async server.
 //!
 //! The promise: what FastCGI 1.0 says, and what PHP-FPM makes of it; no policy about web requests.
 //!
@@ -18,6 +18,7 @@
 //! The core: [`record`] (headers, kinds, statuses), [`params`] (name-value pairs), [`request`] and [`response`]
 //! (each the encoder for one side and the state machine for the other), [`head`] (the CGI header block), [`address`].
 //! The clients: [`blocking`] (one request, one connection, std only) and, with the feature `async`, `client` (tokio, pooled).
+//! The server, with the same feature: `server` (one connection of a web server, tokio).
 
 pub mod address;
 pub mod blocking;
@@ -28,6 +29,8 @@ pub mod params;
 pub mod record;
 pub mod request;
 pub mod response;
+#[cfg(feature = "async")]
+pub mod server;
 
 pub use address::Address;
 pub use head::Head;

@@ -223,6 +223,14 @@ impl RequestReader {
         self.open.len()
     }
 
+    /// Whether the next byte begins a record.
+    pub fn is_between_records(&self) -> bool {
+        matches!(
+            self.state,
+            State::Header | State::Skip { left: 0 } | State::Stdin { left: 0, padding: 0, .. }
+        )
+    }
+
     fn enter<'a>(&mut self, header: Header) -> Result<Option<Event<'a>>, Malformed> {
         let (id, left, padding) = (header.id, usize::from(header.content), usize::from(header.padding));
         self.state = State::Skip { left: left + padding };
