@@ -15,7 +15,6 @@ use std::io::{self, Seek, Write};
 use std::sync::Arc;
 
 use http::{Method, Response, header};
-use hyper::body::Incoming;
 use rustix::process::geteuid;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -28,6 +27,7 @@ use crate::params::{PathMap, ScriptFacts, cgi_variables};
 use crate::resource::path::{UrlPath, encode};
 use crate::resource::{Script, script};
 use crate::tree::Tree;
+use crate::upload::Upload;
 
 use self::program::{Job, Log, ProgramError};
 
@@ -63,7 +63,7 @@ impl Cgi {
         visit: &Visit<'_>,
         tree: &Tree,
         path: &UrlPath<'_>,
-        body: Incoming,
+        body: Upload,
     ) -> Result<Response<Body>, u16> {
         let complain = |status: u16, why: &dyn std::fmt::Display| {
             visit.site.log.error(&visit.site.name, format_args!("{}: {why}", path.to_text()));

@@ -13,6 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::client::Ends;
 use crate::door::{Behind, Door};
+use crate::fcgi;
 use crate::handle::{Connection, handle};
 use crate::proxy_protocol;
 use crate::server::{Registered, Server};
@@ -39,6 +40,11 @@ pub enum Accepted {
 pub async fn run(server: Arc<Server>, door: Arc<Door>, accepted: Accepted, place: OwnedSemaphorePermit) {
     let behind = door.behind.load_full();
     let registered = server.register(behind.patience);
+    if behind.fastcgi {
+        Box::pin(serve_fastcgi(&server, door, registered, accepted, &behind)).await;
+        drop(place);
+        return;
+    }
     let opening = tokio::time::timeout(behind.patience.head, open(accepted, &behind));
     let (transport, ends, http2) = match opening.await {
         Ok(Ok(open)) => open,
@@ -48,6 +54,40 @@ pub async fn run(server: Arc<Server>, door: Arc<Door>, accepted: Accepted, place
     drop(behind);
     serve(&server, door, registered, transport, ends, http2).await;
     drop(place);
+}
+
+/// Answers a web server. Over TCP, one that is neither on this machine nor trusted could say whatever it likes of its
+/// visitors.
+async fn serve_fastcgi(
+    server: &Arc<Server>,
+    door: Arc<Door>,
+    registered: Registered,
+    accepted: Accepted,
+    behind: &Behind,
+) {
+    let activity = Arc::clone(&registered.activity);
+    let ends = Ends { remote: None, local: None, tls: false };
+    let connection = Connection { server: Arc::clone(server), door, activity, ends, sender: None };
+    match accepted {
+        Accepted::Unix(socket) => {
+            let (read, write) = socket.into_split();
+            fcgi::serve(read, write, connection).await;
+        }
+        Accepted::Tcp(socket, peer) => {
+            let from = peer.ip().to_canonical();
+            if !from.is_loopback() && !behind.trusted_proxies.iter().any(|net| net.contains(&from)) {
+                let at = &connection.door.at;
+                let why =
+                    format_args!("fcgi:{at}: {from} was turned away: it is not in serve.trusted_proxies");
+                return server.log.warn("fcgi", why);
+            }
+            // Without it the end of a large answer waits for an acknowledgement.
+            if socket.set_nodelay(true).is_ok() {
+                let (read, write) = socket.into_split();
+                fcgi::serve(read, write, connection).await;
+            }
+        }
+    }
 }
 
 /// PROXY header and TLS handshake. Gives the transport, its ends, and whether HTTP/2 was agreed on.

@@ -25,6 +25,8 @@ pub struct Door {
 pub struct Behind {
     /// Which site answers.
     pub routes: Routes,
+    /// Web servers speak FastCGI to it.
+    pub fastcgi: bool,
     /// TLS, if the socket speaks it.
     pub tls: Option<Tls>,
     /// Connections begin with a PROXY header.
@@ -89,6 +91,15 @@ impl Routes {
             .get(lower.as_str())
             .or_else(|| self.below.iter().find(|(parent, _)| below(parent)).map(|(_, site)| site))
             .or(self.any.as_ref())
+    }
+
+    /// The site for one of these hosts; if there is only one site, that: a web server in front has chosen already.
+    pub fn chosen<'h>(&self, mut hosts: impl Iterator<Item = &'h str>) -> Option<Arc<Site>> {
+        if let Some(site) = hosts.find_map(|host| self.site(host)) {
+            return Some(Arc::clone(site));
+        }
+        let mut sites = self.sites();
+        sites.pop().filter(|_| sites.is_empty())
     }
 
     /// All of them, each once.

@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue};
 use release::manifest;
 use release::{App, Lease, Pinned};
 
+use crate::fcgi::bases::Bases;
 use crate::file::memory::Memory;
 use crate::log::ErrorLog;
 use crate::masters::Masters;
@@ -36,6 +37,8 @@ pub struct Dressed {
     pub headers: Vec<(config::value::Pattern, Vec<(HeaderName, HeaderValue)>)>,
     /// The way to its PHP, kept for as long as the release is pinned; `None`: the site has none.
     pub pool: Option<Arc<Pool>>,
+    /// How web servers may name its docroot; `None`: its files cannot be served.
+    pub bases: Option<Bases>,
     /// Its counters.
     pub meters: ReleaseMeters,
     site: String,
@@ -90,8 +93,10 @@ impl Wardrobe {
         }
         let pool = self.masters.as_ref().map(|masters| masters.of(&lease.live().id, lease.path(), &self.log));
         let meters = self.metrics.release(&self.site, id);
+        let bases = tree.as_ref().ok().map(|tree| Bases::of(&self.app, lease, tree));
         Dressed {
             tree,
+            bases,
             pool,
             id: HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("unnameable")),
             headers: headers(&says),

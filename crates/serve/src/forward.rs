@@ -16,6 +16,7 @@ use crate::body::{Body, BodyError};
 use crate::handle::{Visit, with_page};
 use crate::log::with_reasons;
 use crate::reply;
+use crate::upload::Upload;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -47,7 +48,7 @@ pub fn rule<'r>(rules: &'r [Forward], path: &[u8]) -> Option<&'r Forward> {
 }
 
 /// Sends the request on, and its answer back.
-pub async fn forward(visit: &Visit<'_>, rule: &Forward, body: Incoming) -> Response<Body> {
+pub async fn forward(visit: &Visit<'_>, rule: &Forward, body: Upload) -> Response<Body> {
     match exchange(visit, rule, body).await {
         Ok(response) => response,
         Err(why) => {
@@ -59,7 +60,7 @@ pub async fn forward(visit: &Visit<'_>, rule: &Forward, body: Incoming) -> Respo
     }
 }
 
-async fn exchange(visit: &Visit<'_>, rule: &Forward, body: Incoming) -> Result<Response<Body>, ForwardError> {
+async fn exchange(visit: &Visit<'_>, rule: &Forward, body: Upload) -> Result<Response<Body>, ForwardError> {
     let to = &rule.to;
     let slow = |_elapsed| ForwardError::Slow(to.clone());
     let failed = |source| ForwardError::Connect(to.clone(), source);
@@ -84,7 +85,7 @@ async fn converse<S>(
     visit: &Visit<'_>,
     to: &Address,
     socket: S,
-    body: Incoming,
+    body: Upload,
 ) -> Result<Response<Body>, ForwardError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -114,7 +115,7 @@ where
     Ok(Response::from_parts(parts, Body::stream(body)))
 }
 
-fn request(visit: &Visit<'_>, upgrade: Option<&HeaderValue>, body: Incoming) -> Request<Incoming> {
+fn request(visit: &Visit<'_>, upgrade: Option<&HeaderValue>, body: Upload) -> Request<Upload> {
     let mut request = Request::new(body);
     *request.method_mut() = visit.request.method.clone();
     if let Some(target) = visit.request.uri.path_and_query() {

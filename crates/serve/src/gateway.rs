@@ -16,9 +16,9 @@ use fastcgi::Params;
 use fastcgi::client::{self, ClientError, ResponseBody};
 use http::{Method, Response, StatusCode, header};
 use http_body::Frame;
-use hyper::body::Incoming;
 
 use crate::body::{Body, BodyError};
+use crate::fcgi::told;
 use crate::file::{self, Ask};
 use crate::gateway::intake::{Intake, IntakeError, Rules};
 use crate::gateway::said::{Said, Send};
@@ -29,6 +29,7 @@ use crate::pool::Pool;
 use crate::reply;
 use crate::resource::{Resource, Script};
 use crate::spool::spool;
+use crate::upload::Upload;
 
 /// What is read of output that nobody wants, before the script is cut off.
 const UNWANTED: usize = 1 << 20;
@@ -49,7 +50,7 @@ enum GatewayError {
 }
 
 /// Runs the script for this request.
-pub async fn forward(visit: &Visit<'_>, pool: &Pool, script: Script, body: Incoming) -> Response<Body> {
+pub async fn forward(visit: &Visit<'_>, pool: &Pool, script: Script, body: Upload) -> Response<Body> {
     let script = Arc::new(script);
     match run(visit, pool, &script, body).await {
         Ok(response) => response,
@@ -61,7 +62,7 @@ async fn run(
     visit: &Visit<'_>,
     pool: &Pool,
     script: &Arc<Script>,
-    body: Incoming,
+    body: Upload,
 ) -> Result<Response<Body>, GatewayError> {
     let limits = &visit.site.config.host.serve.limits;
     let rules = Rules { most: limits.body, memory: pool.php.spool_memory, whole: pool.php.buffer_request };
@@ -88,7 +89,6 @@ async fn run(
 
 /// What the script is told about its request.
 fn params(visit: &Visit<'_>, pool: &Pool, script: &Script, content_length: Option<u64>) -> Params {
-    let facts = visit.facts(content_length);
     let script = ScriptFacts {
         file: &script.file,
         docroot: &script.docroot,
@@ -99,9 +99,13 @@ fn params(visit: &Visit<'_>, pool: &Pool, script: &Script, content_length: Optio
         paths: &pool.paths,
     };
     let mut params = Params::with_capacity(2_048);
-    cgi_variables(&facts, &script, |name, value| {
+    let sink = |name: &[u8], value: &[u8]| {
         params.push(name, value);
-    });
+    };
+    match &visit.front {
+        None => cgi_variables(&visit.facts(content_length), &script, sink),
+        Some(front) => told::tell(front, &script, content_length, sink),
+    }
     params
 }
 
@@ -285,7 +289,7 @@ async fn send(
     Ok(response)
 }
 
-fn percent_decoded(url: &[u8]) -> Vec<u8> {
+pub(crate) fn percent_decoded(url: &[u8]) -> Vec<u8> {
     let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
     let mut decoded = Vec::with_capacity(url.len());
     let mut at = 0;

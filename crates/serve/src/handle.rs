@@ -13,6 +13,9 @@ use crate::client::{Client, Ends};
 use crate::door::{Door, bare};
 use crate::dressed::Pin;
 use crate::exchange::Exchange;
+use crate::fcgi::Front;
+use crate::fcgi::asked::Asked;
+use crate::fcgi::target::Target;
 use crate::file::{self, Ask};
 use crate::forward;
 use crate::gateway;
@@ -24,10 +27,14 @@ use crate::sendfile::Sender;
 use crate::server::Server;
 use crate::site::Site;
 use crate::tree::Tree;
+use crate::upload::Upload;
 use crate::wire::activity::Activity;
 use crate::wire::guard::REFUSED_METHOD;
 
 const RELEASE: HeaderName = HeaderName::from_static("x-cutover-release");
+
+/// What a web server's own parameters may take, in bytes, beside its visitor's headers.
+const FRONT_BYTES: usize = 16 << 10;
 
 /// The connection a request came over.
 pub struct Connection {
@@ -57,6 +64,8 @@ pub struct Visit<'a> {
     pub client: Client,
     /// Who logged in by basic auth.
     pub user: Option<String>,
+    /// What a web server in front wants; `None`: the request came over HTTP.
+    pub front: Option<&'a Front<'a>>,
 }
 
 impl<'a> Visit<'a> {
@@ -99,6 +108,61 @@ pub async fn handle(
     Ok(response)
 }
 
+/// Answers what a web server asks for. The body of the response holds the pin.
+pub async fn handle_asked(connection: &Connection, asked: &Asked, body: Upload) -> Response<Body> {
+    let mut exchange = Exchange::begin(&connection.activity);
+    let mut response = answer_asked(connection, asked, body, &mut exchange).await;
+    exchange.answered(response.status().as_u16());
+    response.body_mut().hold(Box::new(exchange));
+    response
+}
+
+async fn answer_asked(
+    connection: &Connection,
+    asked: &Asked,
+    body: Upload,
+    exchange: &mut Exchange,
+) -> Response<Body> {
+    let parts = match asked.parts() {
+        Ok(parts) => parts,
+        Err(why) => {
+            let at = &connection.door.at;
+            connection.server.log.error("fcgi", format_args!("{at}: a request cannot be answered: {why}"));
+            return not_served(connection, 400, "The request cannot be understood.");
+        }
+    };
+    let behind = connection.door.behind.load();
+    // A web server adds parameters of its own to its visitor's headers.
+    if asked.len() > behind.heads.head_bytes + FRONT_BYTES {
+        return not_served(connection, 431, "The request has more headers than this site takes.");
+    }
+    if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > behind.heads.target_bytes) {
+        return not_served(connection, 414, "The address is too long.");
+    }
+    let Some(site) = behind.routes.chosen(asked.hosts()) else {
+        return not_served(connection, 421, "No site of this server has that name.");
+    };
+    drop(behind);
+    let client = asked.client();
+    let Some(pin) = pin(&site, &parts, client, exchange) else { return nothing_live() };
+    if let Some(user) = asked.user() {
+        exchange.logged_in(user);
+    }
+    let (Ok(_), Some(bases)) = (&pin.with.tree, &pin.with.bases) else {
+        return reply::status(503, "The live release cannot be served.");
+    };
+    let paths = pin.with.pool.as_ref().map(|pool| &pool.paths);
+    let target = match Target::of(asked, parts.uri.path(), bases, paths) {
+        Ok(target) => target,
+        Err(why) => return refuse(Refused::Path(why)),
+    };
+    let front = Front { asked, target };
+    let (request, front_of) = (&parts, Some(&front));
+    let mut visit =
+        Visit { connection, site: &site, pin: &pin, request, client, user: None, front: front_of };
+    answer_visit(&mut visit, front.target.url(), body, exchange).await
+}
+
 async fn answer(
     connection: &Connection,
     request: Request<Incoming>,
@@ -118,22 +182,15 @@ async fn answer(
     };
     let client = Client::of(&connection.ends, &parts.headers, &behind.trusted_proxies);
     drop(behind);
-    let pin = match site.pin() {
-        Ok(pin) => pin,
-        Err(why) => {
-            exchange.reach(&site, None, &parts, client);
-            site.log.error(&site.name, format_args!("no release can be served: {why}"));
-            return reply::status(503, "The site has no release that can be served.");
-        }
-    };
-    exchange.reach(&site, Some(Arc::clone(&pin)), &parts, client);
+    let Some(pin) = pin(&site, &parts, client, exchange) else { return nothing_live() };
     if parts.version == Version::HTTP_2 && !parts.headers.contains_key(header::HOST) {
         // RFC 9113 section 8.3.1: what speaks HTTP/1 behind us wants the authority as Host.
         if let Some(value) = parts.uri.authority().and_then(|host| host.as_str().parse().ok()) {
             parts.headers.insert(header::HOST, value);
         }
     }
-    let mut visit = Visit { connection, site: &site, pin: &pin, request: &parts, client, user: None };
+    let mut visit =
+        Visit { connection, site: &site, pin: &pin, request: &parts, client, user: None, front: None };
     let path = match UrlPath::parse(parts.uri.path()) {
         Ok(path) => path,
         Err(why) => {
@@ -142,14 +199,43 @@ async fn answer(
             return response;
         }
     };
-    let mut response = match rules(&mut visit, &path, exchange).await {
+    answer_visit(&mut visit, &path, Upload::Http(body), exchange).await
+}
+
+/// The release that a request is pinned to, from here on; `None`: there is none, which was logged.
+#[inline]
+fn pin(site: &Arc<Site>, parts: &Parts, client: Client, exchange: &mut Exchange) -> Option<Pin> {
+    match site.pin() {
+        Ok(pin) => {
+            exchange.reach(site, Some(Arc::clone(&pin)), parts, client);
+            Some(pin)
+        }
+        Err(why) => {
+            exchange.reach(site, None, parts, client);
+            site.log.error(&site.name, format_args!("no release can be served: {why}"));
+            None
+        }
+    }
+}
+
+fn nothing_live() -> Response<Body> {
+    reply::status(503, "The site has no release that can be served.")
+}
+
+async fn answer_visit(
+    visit: &mut Visit<'_>,
+    path: &UrlPath<'_>,
+    body: Upload,
+    exchange: &mut Exchange,
+) -> Response<Body> {
+    let mut response = match rules(visit, path, exchange).await {
         Some(response) => response,
-        None => match &pin.with.tree {
-            Ok(tree) => resolve(&visit, tree, &path, body).await,
+        None => match &visit.pin.with.tree {
+            Ok(tree) => resolve(visit, tree, path, body).await,
             Err(_logged) => reply::status(503, "The live release cannot be served."),
         },
     };
-    dress(&visit, path.as_bytes(), &mut response);
+    dress(visit, path.as_bytes(), &mut response);
     response
 }
 
@@ -222,7 +308,7 @@ async fn rules(visit: &mut Visit<'_>, path: &UrlPath<'_>, exchange: &mut Exchang
 }
 
 /// What may take long is boxed: an idle connection keeps room for its next request, and needs none for those.
-async fn resolve(visit: &Visit<'_>, tree: &Tree, path: &UrlPath<'_>, body: Incoming) -> Response<Body> {
+async fn resolve(visit: &Visit<'_>, tree: &Tree, path: &UrlPath<'_>, body: Upload) -> Response<Body> {
     let serve = &visit.site.config.host.serve;
     if let Some(rule) = forward::rule(&serve.forward, path.as_bytes()) {
         return Box::pin(forward::forward(visit, rule, body)).await;
@@ -234,7 +320,11 @@ async fn resolve(visit: &Visit<'_>, tree: &Tree, path: &UrlPath<'_>, body: Incom
         };
     }
     let ask = ask_of(visit);
-    let resource = Resource::resolve(tree, path, visit.request.uri.query());
+    let query = visit.request.uri.query();
+    let resource = match visit.front {
+        None => Resource::resolve(tree, path, query),
+        Some(front) => front.target.resolve(tree, query),
+    };
     match resource {
         Resource::File(found) => match file::serve(ask, tree, found).await {
             Ok(response) if response.status().as_u16() < 400 => response,

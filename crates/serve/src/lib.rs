@@ -7,8 +7,9 @@
 //! - the process: [`run`] (from start to end), [`process`] (what a reload replaces), [`control`] and [`operator`]
 //!   (the control socket's two sides), [`handover`] (to a newer program), [`privileges`],
 //!   [`descriptors`]
-//! - a connection: [`listen`], [`accept`], [`connection`], [`proxy_protocol`], [`tls`], [`wire`] (the bytes)
-//! - a request: [`handle`], [`door`] (which site), [`client`] (who asks), [`auth`], [`exchange`] (counted and logged)
+//! - a connection: [`listen`], [`accept`], [`connection`], [`proxy_protocol`], [`tls`], [`wire`] (the bytes),
+//!   [`fcgi`] (a web server's, that asks for its visitors)
+//! - a request: [`handle`], [`upload`] (its body), [`door`] (which site), [`client`] (who asks), [`auth`], [`exchange`] (counted and logged)
 //! - the release: [`look`] (is it still the one), [`dressed`] (what is made once for it), [`tree`] (its files),
 //!   [`resource`] (what a path stands for)
 //! - the answer: [`file`], [`gateway`] (PHP), [`cgi`], [`forward`] (side servers), [`reply`] (our own pages),
@@ -28,6 +29,7 @@ pub mod descriptors;
 pub mod door;
 pub mod dressed;
 pub mod exchange;
+pub mod fcgi;
 pub mod file;
 pub mod forward;
 pub mod fpm;
@@ -56,6 +58,7 @@ pub mod site;
 pub mod spool;
 pub mod tls;
 pub mod tree;
+pub mod upload;
 pub mod wire;
 
 pub use run::run;

@@ -83,7 +83,7 @@ impl PathMap {
     }
 
     /// Appends `path` as the application sees it.
-    fn put(&self, path: &Path, out: &mut Vec<u8>) {
+    pub(crate) fn put(&self, path: &Path, out: &mut Vec<u8>) {
         for (here, there) in &self.pairs {
             if let Ok(rest) = path.strip_prefix(here) {
                 out.extend_from_slice(there.as_os_str().as_encoded_bytes());

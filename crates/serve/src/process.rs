@@ -334,8 +334,10 @@ impl Process {
     /// The addresses that are listened on, as bound.
     pub fn addresses(&self) -> Vec<String> {
         let bound = |socket: &config::Socket| match self.ground.sockets.get(&socket.at)?.address() {
+            Some(address) if socket.fastcgi => Some(format!("fcgi:{address}")),
             Some(address) if socket.tls => Some(format!("https://{address}")),
             Some(address) => Some(format!("http://{address}")),
+            None if socket.fastcgi => Some(format!("fcgi:{}", socket.at)),
             None => Some(socket.at.to_string()),
         };
         self.ground.served.sockets.iter().filter_map(bound).collect()
@@ -477,6 +479,7 @@ fn behind(socket: &config::Socket, sites: &[Arc<Site>]) -> Result<Behind, Proces
     let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
     Ok(Behind {
         routes,
+        fastcgi: socket.fastcgi,
         tls,
         proxy_protocol: socket.proxy_protocol,
         trusted_proxies: here

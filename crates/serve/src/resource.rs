@@ -46,17 +46,23 @@ impl Resource {
     /// What `path` stands for in `tree`. `query`: what followed the `?`, to be kept by a redirect.
     /// Looks at the disk only where the release is unsealed or a link leads into shared/.
     pub fn resolve(tree: &Tree, path: &UrlPath<'_>, query: Option<&str>) -> Resource {
+        Resource::there(tree, path, query).unwrap_or_else(|| front(tree).unwrap_or(Resource::NotFound))
+    }
+
+    /// The same without the front controller; `None`: there is nothing, and it may be asked.
+    pub fn there(tree: &Tree, path: &UrlPath<'_>, query: Option<&str>) -> Option<Resource> {
         if let Some(entry) = tree.entries.get(path.as_bytes()) {
-            return Resource::File(FileRef(Ref::Kept(entry)));
+            return Some(Resource::File(FileRef(Ref::Kept(entry))));
         }
         if path.is_hidden() || path.as_bytes() == b"/cutover.toml" {
-            return Resource::Refused(Refused::Hidden);
+            return Some(Resource::Refused(Refused::Hidden));
         }
-        look(tree, path, query).unwrap_or_else(|nothing| match nothing {
-            Nothing::Here => front(tree).unwrap_or(Resource::NotFound),
-            Nothing::AtAll => Resource::NotFound,
-            Nothing::Refused(why) => Resource::Refused(why),
-        })
+        match look(tree, path, query) {
+            Ok(resource) => Some(resource),
+            Err(Nothing::Here) => None,
+            Err(Nothing::AtAll) => Some(Resource::NotFound),
+            Err(Nothing::Refused(why)) => Some(Resource::Refused(why)),
+        }
     }
 
     /// The file at an absolute path that the application named (X-Sendfile): in the pinned release or in shared/,

@@ -13,6 +13,7 @@ mod deploys;
 mod far;
 mod flips;
 mod fsck;
+mod gateway;
 mod host;
 mod nginx;
 mod packaging;

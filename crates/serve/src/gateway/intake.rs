@@ -11,10 +11,10 @@ use fastcgi::client;
 use http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::task::spawn_blocking;
 
 use crate::spool::Reading;
+use crate::upload::{Upload, UploadError};
 
 /// Bytes gathered for one write to the file.
 const GATHERED: usize = 256 * 1024;
@@ -39,7 +39,7 @@ pub enum Intake {
     /// All of it, in a file without a name.
     Disk(Arc<File>, u64),
     /// Still to come, of this length.
-    Live(Incoming, u64),
+    Live(Upload, u64),
 }
 
 /// Why there is no body to give to a script.
@@ -50,7 +50,7 @@ pub enum IntakeError {
     TooLong(u64),
     /// The client stopped sending it.
     #[error("the body did not come: {0}")]
-    Cut(#[source] hyper::Error),
+    Cut(#[source] UploadError),
     /// No room for it.
     #[error("the body cannot be kept: {0}")]
     Kept(#[source] io::Error),
@@ -58,7 +58,7 @@ pub enum IntakeError {
 
 impl Intake {
     /// Takes the body of a request with these headers.
-    pub async fn take(headers: &HeaderMap, body: Incoming, rules: Rules) -> Result<Intake, IntakeError> {
+    pub async fn take(headers: &HeaderMap, body: Upload, rules: Rules) -> Result<Intake, IntakeError> {
         let told =
             headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if told.is_some_and(|len| len > rules.most) {
@@ -97,7 +97,7 @@ impl Intake {
     }
 }
 
-async fn whole(mut body: Incoming, rules: Rules) -> Result<Intake, IntakeError> {
+async fn whole(mut body: Upload, rules: Rules) -> Result<Intake, IntakeError> {
     let mut len = 0;
     let mut first = Bytes::new();
     let mut gathered = BytesMut::new();
@@ -167,7 +167,7 @@ impl client::BodySource for Stored {
 
 /// A body that is still on its way.
 struct Live {
-    body: Incoming,
+    body: Upload,
     left: u64,
 }
 

@@ -66,6 +66,25 @@ impl<'a> UrlPath<'a> {
         normalise(&decode(raw)?).map(|bytes| Self { bytes: Cow::Owned(bytes) })
     }
 
+    /// Takes a path that was decoded already. Its rules are the same.
+    pub fn decoded(path: &[u8]) -> Result<UrlPath<'static>, PathError> {
+        if path.len() > MAX {
+            return Err(PathError::TooLong);
+        }
+        if path.first() != Some(&b'/') {
+            return Err(PathError::NotAbsolute);
+        }
+        if path.contains(&0) {
+            return Err(PathError::Nul);
+        }
+        normalise(path).map(|bytes| UrlPath { bytes: Cow::Owned(bytes) })
+    }
+
+    /// The same path, borrowed from nothing.
+    pub fn into_owned(self) -> UrlPath<'static> {
+        UrlPath { bytes: Cow::Owned(self.bytes.into_owned()) }
+    }
+
     /// The decoded bytes, beginning with `/`.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes

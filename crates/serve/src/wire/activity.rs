@@ -78,35 +78,35 @@ impl Activity {
     }
 
     /// A head is there in part; counted from its first byte.
-    pub(super) fn head_partial(&self) {
+    pub(crate) fn head_partial(&self) {
         if self.head_since.load(Ordering::Relaxed) == 0 {
             self.head_since.store(self.now(), Ordering::Relaxed);
         }
     }
 
-    pub(super) fn head_whole(&self) {
+    pub(crate) fn head_whole(&self) {
         self.head_since.store(0, Ordering::Relaxed);
     }
 
-    pub(super) fn body_wanted(&self) {
+    pub(crate) fn body_wanted(&self) {
         self.read_since.store(self.now(), Ordering::Relaxed);
     }
 
-    pub(super) fn read_progressed(&self) {
+    pub(crate) fn read_progressed(&self) {
         self.read_since.store(0, Ordering::Relaxed);
     }
 
-    pub(super) fn write_blocked(&self) {
+    pub(crate) fn write_blocked(&self) {
         if self.write_since.load(Ordering::Relaxed) == 0 {
             self.write_since.store(self.now(), Ordering::Relaxed);
         }
     }
 
-    pub(super) fn write_progressed(&self) {
+    pub(crate) fn write_progressed(&self) {
         self.write_since.store(0, Ordering::Relaxed);
     }
 
-    pub(super) fn is_write_blocked(&self) -> bool {
+    pub(crate) fn is_write_blocked(&self) -> bool {
         self.write_since.load(Ordering::Relaxed) != 0
     }
 
@@ -139,11 +139,11 @@ impl Activity {
         self.closing.load(Ordering::Acquire)
     }
 
-    pub(super) fn is_overdue(&self) -> bool {
+    pub(crate) fn is_overdue(&self) -> bool {
         self.overdue.load(Ordering::Relaxed)
     }
 
-    pub(super) fn took_note(&self) {
+    pub(crate) fn took_note(&self) {
         self.overdue.store(false, Ordering::Relaxed);
     }
 
@@ -167,7 +167,7 @@ impl Activity {
         self.multiplexed.load(Ordering::Acquire)
     }
 
-    pub(super) fn refuse(&self, why: super::head::Refusal) {
+    pub(crate) fn refuse(&self, why: super::head::Refusal) {
         *self.refusal.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(why);
     }
 

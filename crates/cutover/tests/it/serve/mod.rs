@@ -15,7 +15,7 @@ mod php_faults;
 mod promise;
 mod refusals;
 mod rules;
-mod server;
+pub mod server;
 mod static_files;
 mod transport;
 mod version_keys;

@@ -1,0 +1,8 @@
+//! The FastCGI gateway: real web servers in front of `cutover serve`, and requests by hand.
+
+#![expect(clippy::disallowed_methods, reason = "tests flip and look as other tools do")]
+
+mod behaves;
+mod front;
+mod promise;
+mod stand;
