@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use release::live::{self, LiveError};
 
-use crate::hold::{Hold, Taken, Told};
+use crate::hold::{Hold, Told};
 use crate::include_path::{self, Lead};
 use crate::settings::{OnFailure, Pinning, Raw, Settings, To};
 
@@ -48,7 +48,7 @@ pub struct Begun {
     /// It could not be pinned, for this reason.
     pub failed: Option<String>,
     /// What the administrator should hear besides.
-    pub complaint: Option<String>,
+    pub complaints: Vec<String>,
     /// Another release than before: what PHP remembers of where links lead is out of date.
     pub other: bool,
 }
@@ -99,25 +99,27 @@ impl Site {
         };
         let mut begun = Begun::default();
         let mut taken = None;
-        let told = request.told.take().or_else(|| in_docroot(pinning, request.docroot));
-        if let Some(told) = told {
+        if let Some(told) = request.told.take().or_else(|| in_docroot(pinning, request.docroot)) {
             match self.hold.take_told(&pinning.app, &told) {
                 Ok(it) => taken = Some(it),
-                // Whoever said it runs another release than this one, perhaps: that is no pin.
-                Err(why) => begun.failed = Some(why),
+                // Whoever said it may run another release than this one: where that matters, it is no pin.
+                Err(why) if self.settings.on_failure == OnFailure::Refuse => {
+                    return Begun { failed: Some(why), ..begun };
+                }
+                Err(why) => begun.complaints.push(format!("{why}; the link is read instead")),
             }
         }
-        if taken.is_none() {
-            match self.hold.take_live(&pinning.app) {
-                Ok(it) => taken = Some(it),
-                Err(why) => begun.failed = Some(begun.failed.take().unwrap_or_else(|| said(&why))),
-            }
-        }
-        if let Some(Taken { other, complaint }) = taken {
-            (begun.other, begun.complaint) = (other, complaint);
-            if let Err(why) = self.lead(&request) {
-                begun.failed = Some(begun.failed.take().unwrap_or(why));
-            }
+        let taken = match taken {
+            Some(taken) => taken,
+            None => match self.hold.take_live(&pinning.app) {
+                Ok(taken) => taken,
+                Err(why) => return Begun { failed: Some(said(&why)), ..begun },
+            },
+        };
+        begun.other = taken.other;
+        begun.complaints.extend(taken.complaint);
+        if let Err(why) = self.lead(&request) {
+            begun.failed = Some(why);
         }
         if request.for_life {
             self.hold.keep_for_life();

@@ -118,12 +118,12 @@ pub fn begin(request: Request<'_>, sapi: &str) -> Orders {
         state.within = true;
         let Some(site) = state.sites.first_mut() else { return Orders::NONE };
         site.look_again(sapi);
-        let Begun { failed, complaint, other } = site.begin(request);
+        let Begun { failed, complaints, other } = site.begin(request);
         let refuse = failed.is_some() && site.on_failure() == OnFailure::Refuse;
         let heard: Vec<String> = site
             .complaint()
             .into_iter()
-            .chain(complaint)
+            .chain(complaints)
             .chain(failed.map(|why| told(&why, refuse)))
             .collect();
         let include_path = if refuse { None } else { site.include_path() };

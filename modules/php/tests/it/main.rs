@@ -7,8 +7,10 @@
 
 mod builds;
 mod cli;
+mod fpm;
 mod layout;
 mod php;
+mod requests;
 mod shop;
 
 // What is pure is tested where it stands, which cannot be in the module itself: its symbols are PHP's.
