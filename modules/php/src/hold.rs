@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use release::lease::{LeaseError, Resting};
 use release::live::{self, LiveError};
@@ -23,13 +24,16 @@ pub struct Hold {
     owner: Option<Pid>,
 }
 
+/// The lease of a process that is one request. Never dropped, which would unlock it: a daemon that outlives its parent
+/// shares the parent's lock.
+static FOR_LIFE: OnceLock<Lease> = OnceLock::new();
+
 #[derive(Default)]
 enum State {
     #[default]
     Nothing,
     Resting(Resting),
     Held(Lease),
-    /// Never unlocked: a child that outlives its parent shares the parent's lock.
     ForLife(&'static Lease),
 }
 
@@ -106,7 +110,10 @@ impl Hold {
     /// Keeps what is held until the process ends.
     pub fn keep_for_life(&mut self) {
         self.state = match std::mem::take(&mut self.state) {
-            State::Held(lease) => State::ForLife(Box::leak(Box::new(lease))),
+            State::Held(lease) => match FOR_LIFE.set(lease) {
+                Ok(()) => FOR_LIFE.get().map_or(State::Nothing, State::ForLife),
+                Err(lease) => State::Held(lease),
+            },
             state @ (State::Nothing | State::Resting(_) | State::ForLife(_)) => state,
         };
     }

@@ -109,24 +109,28 @@ unsafe extern "C" fn shutdown(_: c_int, module: c_int) -> c_int {
 
 unsafe extern "C" fn request_startup(_: c_int, _: c_int) -> c_int {
     let sapi = sapi();
-    let mut wants = border("settings", || Wants::Nothing, state::wants);
-    if wants == Wants::Settings {
+    let mut wants = border("settings", || None, || Some(state::wants()));
+    if wants == Some(Wants::Settings) {
         wants = border(
             "settings",
-            || Wants::Nothing,
+            || None,
             || {
                 state::configure(raw(), sapi);
-                state::wants()
+                Some(state::wants())
             },
         );
     }
+    let Some(wants) = wants else {
+        // SAFETY: within a request's start.
+        return unsafe { follow(failed_inside(), sapi) };
+    };
     if wants == Wants::Nothing || wants == Wants::Settings {
         return zend::SUCCESS;
     }
     let docroot = if wants == Wants::Docroot { Variable::get(c"DOCUMENT_ROOT") } else { Variable::NONE };
     let (root, release) = (Variable::get(c"CUTOVER_RELEASE_ROOT"), Variable::get(c"CUTOVER_RELEASE"));
     let include_path = setting(c"include_path");
-    let orders = border("request", state::failed_inside, || {
+    let orders = border("request", failed_inside, || {
         let for_life = matches!(sapi, "cli" | "phpdbg");
         let told = match root.bytes() {
             Some(root) => {
@@ -143,6 +147,10 @@ unsafe extern "C" fn request_startup(_: c_int, _: c_int) -> c_int {
     release.free();
     // SAFETY: within a request's start; what the orders point to is good until the next.
     unsafe { follow(orders, sapi) }
+}
+
+fn failed_inside() -> Orders {
+    border("failed", || Orders::NONE, state::failed_inside)
 }
 
 /// # Safety

@@ -7,7 +7,6 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 
-use crate::border::border;
 use crate::state;
 use crate::zend::{self, CompileFile};
 
@@ -52,10 +51,9 @@ pub unsafe fn put_back() {
 
 /// Compiles a script, unless its request is refused.
 unsafe extern "C" fn compile(file: *mut c_void, kind: c_int) -> *mut c_void {
-    let refused = border("compile", || None, state::refused);
     // SAFETY: what PHP passed is passed on; nothing of ours waits to be dropped.
     unsafe {
-        match (refused, ORIGINAL.get()) {
+        match (state::refused(), ORIGINAL.get()) {
             (None, Some(Some(original))) => original(file, kind),
             (None, _) => ptr::null_mut(),
             (Some(first), _) => {

@@ -1,6 +1,6 @@
 //! State: what this thread of PHP knows, in safe Rust. Nothing here calls PHP, which might leave by a long jump.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CString, c_char};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,6 +16,8 @@ const SITES: usize = 64;
 
 thread_local! {
     static STATE: RefCell<State> = const { RefCell::new(State::new()) };
+    /// Apart from the rest, so that looking at it cannot fail.
+    static REFUSED: Cell<Refused> = const { Cell::new(Refused::No) };
 }
 
 struct State {
@@ -27,7 +29,6 @@ struct State {
     warning: Option<CString>,
     shown: Option<(CString, CString)>,
     within: bool,
-    refused: Refused,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -131,7 +132,7 @@ pub fn begin(request: Request<'_>, sapi: &str) -> Orders {
         if let Some(value) = include_path {
             (orders.include_path, orders.include_path_len) = (value.as_ptr(), value.as_bytes().len());
         }
-        state.refused = if refuse { Refused::Yes } else { Refused::No };
+        REFUSED.set(if refuse { Refused::Yes } else { Refused::No });
         orders.warning = state.warn(&heard);
         orders
     })
@@ -141,7 +142,7 @@ pub fn begin(request: Request<'_>, sapi: &str) -> Orders {
 pub fn failed_inside() -> Orders {
     STATE.with_borrow_mut(|state| {
         let refuse = state.sites.first().is_some_and(|site| site.on_failure() == OnFailure::Refuse);
-        state.refused = if refuse { Refused::Yes } else { Refused::No };
+        REFUSED.set(if refuse { Refused::Yes } else { Refused::No });
         let warning =
             state.warn(&[told("there is a mistake in cutover itself (its panic is in the log)", refuse)]);
         Orders { warning, refuse, ..Orders::NONE }
@@ -155,7 +156,7 @@ fn told(why: &str, refuse: bool) -> String {
 
 impl State {
     const fn new() -> State {
-        State { seen: 0, sites: Vec::new(), warning: None, shown: None, within: false, refused: Refused::No }
+        State { seen: 0, sites: Vec::new(), warning: None, shown: None, within: false }
     }
 
     fn warn(&mut self, heard: &[String]) -> *const c_char {
@@ -169,23 +170,23 @@ impl State {
 pub fn end() {
     STATE.with_borrow_mut(|state| {
         state.within = false;
-        state.refused = Refused::No;
+        REFUSED.set(Refused::No);
         if let Some(site) = state.sites.first_mut() {
             site.end();
         }
     });
 }
 
-/// Whether the current request is refused, and whether this is the first to hear of it.
+/// Whether the current request is refused, and if so, whether this is the first to hear of it. Cannot panic.
 pub fn refused() -> Option<bool> {
-    STATE.with_borrow_mut(|state| match state.refused {
+    match REFUSED.get() {
         Refused::No => None,
         Refused::Yes => {
-            state.refused = Refused::Answered;
+            REFUSED.set(Refused::Answered);
             Some(true)
         }
         Refused::Answered => Some(false),
-    })
+    }
 }
 
 /// The current request's release: its name, and its directory. Good until the request's end.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use fastcgi::blocking::{self, Limits};
@@ -16,7 +16,6 @@ use crate::shop::{Shop, until};
 pub struct Fpm {
     master: Child,
     dir: tempfile::TempDir,
-    front: Vec<(String, String)>,
 }
 
 /// What a request was answered with.
@@ -57,17 +56,12 @@ impl Fpm {
         command.arg("-y").arg(dir.path().join("fpm.conf"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let master = command.spawn().expect("php-fpm is needed: apt-get install php8.2-fpm");
-        let mut fpm = Fpm { master, dir, front: Vec::new() };
+        let mut fpm = Fpm { master, dir };
         until("php-fpm takes connections", || {
             assert!(fpm.master.try_wait().unwrap().is_none(), "php-fpm ends: {}", fpm.said());
             UnixStream::connect(fpm.dir.path().join("fpm.sock")).is_ok()
         });
         fpm
-    }
-
-    /// What whoever stands in front says in each request from now on.
-    pub fn front(&mut self, variables: &[(&str, &str)]) {
-        self.front = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     }
 
     /// Asks for a script.
@@ -80,9 +74,6 @@ impl Fpm {
         let mut params = Params::new();
         params.push(b"SCRIPT_FILENAME", script.as_os_str().as_encoded_bytes());
         params.push(b"REQUEST_METHOD", b"GET").push(b"REQUEST_URI", b"/").push(b"QUERY_STRING", b"");
-        for (name, value) in &self.front {
-            params.push(name.as_bytes(), value.as_bytes());
-        }
         for (name, value) in variables {
             params.push(name.as_bytes(), value.as_bytes());
         }
@@ -108,10 +99,6 @@ impl Fpm {
     pub fn said(&self) -> String {
         let read = |name| fs::read_to_string(self.dir.path().join(name)).unwrap_or_default();
         read("php.log") + &read("fpm.log")
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
     }
 
     pub fn master(&self) -> Pid {

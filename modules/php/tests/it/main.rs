@@ -5,10 +5,15 @@
     reason = "tests play the other tools, which rename and link as they like"
 )]
 
+mod apache;
+mod borders;
 mod builds;
 mod cli;
 mod fpm;
+mod growth;
 mod layout;
+mod load;
+mod mod_php;
 mod php;
 mod requests;
 mod shop;

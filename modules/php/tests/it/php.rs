@@ -40,8 +40,13 @@ pub fn built(name: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Path
 
 /// PHP on the command line with the extension, for this app, with these further settings.
 pub fn php(shop: &Shop, settings: &[(&str, &str)]) -> Command {
+    php_with(extension(), shop, settings)
+}
+
+/// The same with another build of the extension.
+pub fn php_with(extension: &Path, shop: &Shop, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(program());
-    command.arg("-n").arg("-d").arg(format!("extension={}", extension().display()));
+    command.arg("-n").arg("-d").arg(format!("extension={}", extension.display()));
     let link = shop.app.link().display().to_string();
     let include_path = shop.include_path();
     let usual = [
