@@ -56,6 +56,8 @@ pub struct Facts {
     pub orders: Vec<orders::Order>,
     /// Masters of PHP-FPM with their pools.
     pub fpm: Vec<fpm::Master>,
+    /// The machine's memory: all of it, and what could be had now, in bytes.
+    pub memory: Option<(u64, u64)>,
     /// PHP in Apache, if it is loaded there.
     pub mod_php: Vec<php::Php>,
     /// What could not be looked at, whichever check may have wanted it.
@@ -107,9 +109,8 @@ impl Facts {
         let (fpm, blind) = fpm::look(machine, &mut self.sources, &targets.fpm, targets.searches());
         self.blind.extend(blind);
         self.fpm = fpm;
-        if targets.searches() || !targets.apache.is_empty() {
-            self.mod_php = php::in_apache(machine, &mut self.sources);
-        }
+        self.memory = procs::machine_memory(machine);
+        self.mod_php = php::in_apache(machine, &mut self.sources, &self.apache);
         for master in &self.fpm {
             self.blind.extend(master.blind.iter().chain(&master.php.blind).cloned());
             self.blind.extend(master.pools.iter().filter_map(|pool| pool.php.blind()));

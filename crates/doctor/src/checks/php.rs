@@ -12,6 +12,22 @@ mod p09;
 mod p10;
 mod p11;
 mod p12;
+mod p13;
+mod p14;
+mod p15;
+mod p16;
+mod p17;
+mod p18;
+mod p19;
+mod p20;
+mod p21;
+mod p22;
+mod p23;
+mod p24;
+mod p25;
+mod p26;
+mod p27;
+mod p28;
 
 use crate::check::Check;
 
@@ -30,4 +46,20 @@ pub const ALL: &[Check] = &[
     p10::CHECK,
     p11::CHECK,
     p12::CHECK,
+    p13::CHECK,
+    p14::CHECK,
+    p15::CHECK,
+    p16::CHECK,
+    p17::CHECK,
+    p18::CHECK,
+    p19::CHECK,
+    p20::CHECK,
+    p21::CHECK,
+    p22::CHECK,
+    p23::CHECK,
+    p24::CHECK,
+    p25::CHECK,
+    p26::CHECK,
+    p27::CHECK,
+    p28::CHECK,
 ];

@@ -1,5 +1,5 @@
 //! Linked: whether PHP is given paths through a link that deploys flip, so that which release it runs is for its own
-//! caches to say. By what its pool was seen to use, else by what a web server is set up to hand over.
+//! caches to say. By what a web server is set up to hand over, else by what its pool was seen to use.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ impl Facts {
         let pool = self.pools().map(|(_, pool)| pool).find(|pool| std::ptr::eq(&raw const pool.php, php));
         match pool {
             Some(pool) => {
-                self.was_given(pool).or_else(|| self.remembers(php)).or_else(|| self.is_given(pool))
+                self.is_given(pool).or_else(|| self.was_given(pool)).or_else(|| self.remembers(php))
             }
             None => self.in_apache(),
         }
@@ -78,7 +78,11 @@ impl Facts {
     fn in_apache(&self) -> Option<Linked> {
         self.apache.iter().find_map(|apache| {
             let sites = apache.served().filter(|site| !apache.pins(site));
-            sites.filter_map(|site| site.docroot.as_ref()).find_map(|place| by_apache(place, "PHP in Apache"))
+            let by_module = sites.filter_map(|site| {
+                let place = site.docroot.as_ref()?;
+                matches!(handler::runs(apache, site, place), Some(Runs::Module(_))).then_some(place)
+            });
+            by_module.filter_map(|place| by_apache(place, "PHP in Apache")).next()
         })
     }
 

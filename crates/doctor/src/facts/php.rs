@@ -4,6 +4,7 @@ pub mod files;
 pub mod inside;
 pub mod setting;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,8 +12,9 @@ pub use files::Files;
 pub use inside::{Inside, Opcache};
 pub use setting::{From, Setting};
 
+use super::Look;
+use super::apache::Apache;
 use super::ini::Entry;
-use super::{Look, glob};
 use crate::finding::Blind;
 use crate::machine::Machine;
 use crate::source::{Sources, Span};
@@ -54,16 +56,18 @@ pub enum Compiles {
     Blind(Blind),
 }
 
-/// PHP in Apache as Debian sets it up, if its module is enabled.
-pub fn in_apache(machine: &dyn Machine, sources: &mut Sources) -> Vec<Php> {
-    let enabled = glob::expand(machine, Path::new("/etc/apache2/mods-enabled/php*.load")).unwrap_or_default();
-    let dirs = enabled.iter().filter_map(|load| {
-        let version = load.file_stem()?.to_str()?.strip_prefix("php")?;
-        Some(Path::new("/etc/php").join(version).join("apache2"))
-    });
-    let php = dirs.map(|dir| Php {
+/// PHP in these Apaches, as Debian sets it up: libphp8.2.so reads /etc/php/8.2/apache2.
+pub fn in_apache(machine: &dyn Machine, sources: &mut Sources, apaches: &[Apache]) -> Vec<Php> {
+    let modules = apaches.iter().filter_map(|apache| apache.modules.php());
+    let versions: BTreeSet<&str> =
+        modules.filter_map(|module| module.file.file_stem()?.to_str()?.strip_prefix("libphp")).collect();
+    let php = versions.into_iter().map(|version| Php {
         name: "PHP in Apache".into(),
-        files: Arc::new(Files::beside(machine, sources, &dir)),
+        files: Arc::new(Files::beside(
+            machine,
+            sources,
+            &Path::new("/etc/php").join(version).join("apache2"),
+        )),
         own: Vec::new(),
         home: None,
         inside: Look::Absent,

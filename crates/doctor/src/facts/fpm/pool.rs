@@ -1,6 +1,6 @@
 //! Pool: one pool of a master, and what it says when it is asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use fastcgi::Address;
@@ -10,6 +10,7 @@ use super::status::Status;
 use crate::facts::Look;
 use crate::facts::ini::{self, Entry};
 use crate::facts::php::{Inside, Own, Php};
+use crate::facts::procs::{self, Memory};
 use crate::finding::{Blind, Edit, Finding, Fix};
 use crate::machine::{Machine, Question};
 use crate::source::Span;
@@ -31,6 +32,8 @@ pub struct Pool {
     pub php: Php,
     /// Its status page.
     pub status: Look<Status>,
+    /// What its workers keep in memory, those that could be seen.
+    pub memory: Vec<Memory>,
 }
 
 /// The pools of a master. One section in several places is one pool (fpm_conf.c, fpm_conf_ini_parser_section).
@@ -70,7 +73,16 @@ impl Pool {
             home,
             inside: Look::Absent,
         };
-        let mut pool = Pool { name, head, lines, listen: None, asked: None, php, status: Look::Absent };
+        let mut pool = Pool {
+            name,
+            head,
+            lines,
+            listen: None,
+            asked: None,
+            php,
+            status: Look::Absent,
+            memory: Vec::new(),
+        };
         pool.listen = pool.line("listen").and_then(|line| pool.address(&line.value));
         pool.asked = pool.listen.clone().map(|address| from_here(master, address));
         pool
@@ -149,6 +161,9 @@ impl Pool {
         if let (false, Some(address)) = (path.is_empty(), status_at) {
             self.status = asked(machine, &address, &Question::Status { path }, self);
         }
+        let workers = self.status().into_iter().flat_map(|status| &status.workers).map(|worker| worker.pid);
+        let pids: BTreeSet<u32> = workers.chain(self.php.inside().map(|inside| inside.pid)).collect();
+        self.memory = pids.into_iter().filter_map(|pid| procs::memory(machine, pid)).collect();
     }
 
     /// Says so where `open_basedir` keeps the pool from our script.
