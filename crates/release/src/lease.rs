@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, opena
 use rustix::io::Errno;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub use resting::Resting;
@@ -27,7 +27,8 @@ pub const PATIENCE: Duration = Duration::from_millis(50);
 pub struct Lease {
     live: Live,
     dir: Flocked,
-    held: OnceLock<()>,
+    held: AtomicBool,
+    /// Why there was no lock when it was taken. [`Unheld::Taken`] may change, the others do not.
     unheld: Option<Unheld>,
     unchanged: Option<resting::Changed>,
 }
@@ -78,7 +79,7 @@ impl Lease {
         let mut lease = Lease {
             live: live.clone(),
             dir: Flocked(dir),
-            held: OnceLock::new(),
+            held: AtomicBool::new(false),
             unheld: None,
             unchanged: None,
         };
@@ -98,7 +99,7 @@ impl Lease {
             }
             match tried {
                 Ok(()) => {
-                    lease.held.get_or_init(|| ());
+                    *lease.held.get_mut() = true;
                     return Ok(lease);
                 }
                 Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < until => {
@@ -139,12 +140,13 @@ impl Lease {
 
     /// Whether the lock is held; if not, [`why_unheld`](Lease::why_unheld) tells.
     pub fn is_held(&self) -> bool {
-        self.held.get().is_some()
+        self.held.load(Ordering::Acquire)
     }
 
     /// Why there is no lock, if there is none.
     pub fn why_unheld(&self) -> Option<Unheld> {
-        if self.is_held() { None } else { self.unheld }
+        // A lock that rested and was not to be had again was taken by somebody.
+        if self.is_held() { None } else { self.unheld.or(Some(Unheld::Taken)) }
     }
 
     /// Tries once more for a lock that was not to be had, without waiting; says whether it is held now.
@@ -153,13 +155,37 @@ impl Lease {
             && self.unheld == Some(Unheld::Taken)
             && flock(&self.dir, FlockOperation::NonBlockingLockShared).is_ok()
         {
-            self.held.get_or_init(|| ());
+            self.held.store(true, Ordering::Release);
         }
         self.is_held()
     }
 
+    /// Lets the lock go and keeps the directory open.
+    pub(crate) fn unlock(&self) {
+        if self.held.swap(false, Ordering::AcqRel) {
+            // It can only fail where it could not have been taken.
+            flock(&self.dir, FlockOperation::Unlock).unwrap_or(());
+        }
+    }
+
+    /// Takes the lock again, without waiting; `false` if somebody holds it exclusively. What never could be locked is
+    /// as good as it was.
+    pub(crate) fn relock(&self) -> bool {
+        if self.is_held() || matches!(self.unheld, Some(Unheld::NotReadable | Unheld::Unsupported(_))) {
+            return true;
+        }
+        let locked = loop {
+            match flock(&self.dir, FlockOperation::NonBlockingLockShared) {
+                Err(Errno::INTR) => {}
+                tried => break tried.is_ok(),
+            }
+        };
+        self.held.store(locked, Ordering::Release);
+        locked
+    }
+
     /// Whether the path still leads to the directory that is open, and the link's directory is in it.
-    fn bears_its_name(&self) -> bool {
+    pub(crate) fn bears_its_name(&self) -> bool {
         let (Ok(open), Ok(named)) =
             (fstat(&self.dir), statat(CWD, &self.live.dir, AtFlags::SYMLINK_NOFOLLOW))
         else {

@@ -20,7 +20,7 @@
 //! async, no logging, no serde. Only [`app`] joins paths; only [`atomic`] renames and syncs.
 //!
 //! - names and places: [`id`], [`app`]
-//! - what is live: [`live`], [`lease`], [`pin`], [`list`], [`slot`]
+//! - what is live: [`live`], [`lease`], [`pin`], [`hold`], [`list`], [`slot`]
 //! - what is whole: [`manifest`] (and its `seal`, behind the feature of that name)
 //! - what changes it: [`flip`], [`prune`], [`lock`], [`history`], all through [`atomic`]
 
@@ -29,6 +29,7 @@ pub mod atomic;
 pub mod flip;
 mod flocked;
 pub mod history;
+pub mod hold;
 pub mod id;
 pub mod lease;
 pub mod list;
@@ -45,6 +46,7 @@ mod walk;
 
 pub use app::App;
 pub use flip::{Flipped, Target, flip};
+pub use hold::{Hold, Holder};
 pub use id::ReleaseId;
 pub use lease::Lease;
 pub use live::Live;

@@ -3,10 +3,8 @@
 use super::{Lease, Unheld};
 use crate::app::App;
 use crate::live::Live;
-use rustix::fs::{FlockOperation, flock, fstat};
-use rustix::io::Errno;
+use rustix::fs::fstat;
 use rustix::time::{ClockId, clock_gettime};
-use std::sync::OnceLock;
 
 /// A release's directory that is held open without a lock on it: it may be pruned, but its inode is not used again.
 #[derive(Debug)]
@@ -20,11 +18,8 @@ const TICK_S: i64 = 2;
 
 impl Lease {
     /// Gives the lock back and keeps the directory open.
-    pub fn rest(mut self) -> Resting {
-        if self.held.take().is_some() {
-            // If it fails the lock stays, and is taken again with the next use, or goes with the directory.
-            flock(&self.dir, FlockOperation::Unlock).unwrap_or(());
-        }
+    pub fn rest(self) -> Resting {
+        self.unlock();
         Resting(self)
     }
 }
@@ -71,19 +66,6 @@ impl Resting {
     /// somebody held it exclusively does not wait for that again.
     fn lock(self) -> Option<Lease> {
         let lease = self.0;
-        match lease.unheld {
-            Some(Unheld::NotReadable | Unheld::Unsupported(_)) => Some(lease),
-            Some(Unheld::Taken) | None => loop {
-                match flock(&lease.dir, FlockOperation::NonBlockingLockShared) {
-                    Ok(()) => {
-                        let held = OnceLock::from(());
-                        break Some(Lease { held, ..lease });
-                    }
-                    Err(Errno::INTR) => {}
-                    Err(_) if lease.unheld.is_some() => break Some(lease),
-                    Err(_) => break None,
-                }
-            },
-        }
+        (lease.relock() || lease.unheld.is_some()).then_some(lease)
     }
 }
