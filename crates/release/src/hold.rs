@@ -41,6 +41,11 @@ impl<T> Holder<T> {
         self.0.app()
     }
 
+    /// Whether a release was ever held, so that there is a last one.
+    pub fn was_held(&self) -> bool {
+        self.0.last_good().is_some()
+    }
+
     /// Holds the release that is live now. Strict: the link is read in this call, and again once the lock is there.
     /// Waits at most [`PATIENCE`](crate::lease::PATIENCE), and only if a stranger has locked the release.
     pub fn hold(&self) -> Result<Hold<T>, LiveError> {
@@ -76,11 +81,21 @@ impl<T> Holder<T> {
 
     /// Holds the release that was held last, whatever the link says now, if it is still there.
     pub fn hold_last(&self) -> Option<Hold<T>> {
-        let pin = self.0.last_good()?;
-        let hold = Hold::begin(Arc::clone(&pin)).unwrap_or_else(|| Hold::begin_unheld(Arc::clone(&pin)));
-        // After the lock: nobody renames it away from now on.
-        pin.lease.bears_its_name().then_some(hold)
+        self.0.last_good().and_then(still_there)
     }
+
+    /// Holds the release that the link would lead to if it had this text: what another process read there, before it
+    /// broke. It has to lie where the link may lead.
+    pub fn hold_as(&self, text: &Path) -> Option<Hold<T>> {
+        self.0.look_as(Some(text)).pin.ok().and_then(still_there)
+    }
+}
+
+/// A hold on this release, whatever the link says, if it stands where it did.
+fn still_there<T>(pin: Arc<Pinned<Used<T>>>) -> Option<Hold<T>> {
+    let hold = Hold::begin(Arc::clone(&pin)).unwrap_or_else(|| Hold::begin_unheld(Arc::clone(&pin)));
+    // After the lock: nobody renames it away from now on.
+    pin.lease.bears_its_name().then_some(hold)
 }
 
 impl<T> Hold<T> {
@@ -237,6 +252,17 @@ mod tests {
         drop(last);
         fs::remove_dir(app.releases().join("r1")).unwrap();
         assert!(holder.hold_last().is_none());
+    }
+
+    #[test]
+    fn what_another_process_read_is_held_if_the_link_may_lead_there() {
+        let (dir, app) = shop(&["r1"]);
+        fs::create_dir(dir.path().join("elsewhere")).unwrap();
+        fs::remove_file(app.link()).unwrap();
+        let holder = Holder::new(app.clone(), |_| ());
+        assert_eq!(holder.hold_as(Path::new("releases/r1")).unwrap().id().as_str(), "r1");
+        assert!(holder.hold_as(Path::new("releases/r2")).is_none());
+        assert!(holder.hold_as(Path::new("elsewhere")).is_none());
     }
 
     #[test]

@@ -114,15 +114,20 @@ pub fn read(app: &App) -> Result<Live, LiveError> {
 /// An error counts only when it is seen twice: a release that was pruned between the reading of the link and the
 /// look at where it leads is no broken link.
 pub fn trace(app: &App) -> Trace {
+    trace_as(app, None)
+}
+
+/// As [`trace`], but as if the link had this text, if one is given.
+pub(crate) fn trace_as(app: &App, text: Option<&Path>) -> Trace {
     let mut before: Option<LiveError> = None;
-    let mut last = trace_once(app);
+    let mut last = trace_once(app, text);
     for _ in 0..ATTEMPTS {
         match &last.answer {
             Ok(_) => return last,
             Err(error) if before.as_ref() == Some(error) => return last,
             Err(error) => before = Some(error.clone()),
         }
-        last = trace_once(app);
+        last = trace_once(app, text);
     }
     last
 }
@@ -160,13 +165,13 @@ pub(crate) fn canonical(path: &Path) -> Option<PathBuf> {
     Walk::default().follow(Path::new("/"), path).ok()
 }
 
-fn trace_once(app: &App) -> Trace {
+fn trace_once(app: &App, text: Option<&Path>) -> Trace {
     let mut walk = Walk::default();
-    let answer = follow(app, &mut walk);
+    let answer = follow(app, text, &mut walk);
     Trace { parents: walk.parents, answer }
 }
 
-fn follow(app: &App, walk: &mut Walk) -> Result<Live, LiveError> {
+fn follow(app: &App, text: Option<&Path>, walk: &mut Walk) -> Result<Live, LiveError> {
     let link = app.link();
     let parent = walk.follow(Path::new("/"), app.link_parent()).map_err(|lost| match lost {
         Lost::Loop => LiveError::Loop { link: link.to_owned() },
@@ -174,7 +179,10 @@ fn follow(app: &App, walk: &mut Walk) -> Result<Live, LiveError> {
         Lost::NotADirectory(path) => LiveError::NotADirectory { link: link.to_owned(), leads_to: path },
         Lost::Unreadable(path, why) => LiveError::Unreadable { path, why },
     })?;
-    let text = read_text(&parent, link, walk)?;
+    let text = match text {
+        Some(text) => text.to_owned(),
+        None => read_text(&parent, link, walk)?,
+    };
     let before = walk.links;
     walk.links += 1;
     let end = walk.follow(&parent, &text).map_err(|lost| match lost {

@@ -76,10 +76,15 @@ impl<T> Pinner<T> {
     /// As [`look`](Pinner::look), by walking every link, and saying where to watch. Calls follow one another, so
     /// their answers are published in the order of their readings.
     pub fn look_fully(&self) -> Looked<T> {
+        self.look_as(None)
+    }
+
+    /// As [`look_fully`](Pinner::look_fully), but as if the link had this text, if one is given.
+    pub(crate) fn look_as(&self, text: Option<&Path>) -> Looked<T> {
         let mut earlier = held(&self.earlier);
         let mut moved = None;
         for _ in 0..ATTEMPTS {
-            let trace = live::trace(&self.app);
+            let trace = live::trace_as(&self.app, text);
             let parents = trace.parents;
             let live = match trace.answer {
                 Ok(live) => live,

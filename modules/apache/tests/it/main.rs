@@ -1,0 +1,20 @@
+//! mod_cutover inside of a real Apache that the tests start: each cell of what mod_realdoc got right and wrong.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests play the other tools, which rename and link as they like"
+)]
+
+mod apache;
+mod fpm;
+mod http;
+mod shop;
+
+mod layout;
+mod directory;
+mod hosts;
+mod leases;
+mod links;
+mod named;
+mod reach;
+mod words;
