@@ -10,9 +10,9 @@ mod fpm;
 mod http;
 mod shop;
 
-mod layout;
 mod directory;
 mod hosts;
+mod layout;
 mod leases;
 mod links;
 mod named;
