@@ -26,7 +26,7 @@
 //! - what is to be done: [`plan`], [`phase`]; what was: [`receipt`], [`journal`], [`record`]
 //! - into a directory that releases take turns in: [`slot`]
 //! - doing it: [`engine`], [`step`], [`recover`]; its tools [`hook`], [`running`], [`health`], [`warm`], [`opcache`], [`keep`],
-//!   [`papers`], [`used`], [`name`], [`follower`]
+//!   [`papers`], [`used`], [`name`], [`follower`], [`pinnable`]
 //! - what a release is, afterwards: [`diff`], [`fsck`]
 //! - led from elsewhere, over ssh: [`host`]
 //! - who may: [`freeze`]; who is told: [`event`], [`notify`]; what history says of it: [`note`]
@@ -52,6 +52,7 @@ pub mod opcache;
 pub mod pack;
 pub mod papers;
 pub mod phase;
+pub mod pinnable;
 pub mod plan;
 pub mod preset;
 pub mod receipt;

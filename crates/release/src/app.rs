@@ -185,6 +185,11 @@ impl App {
         self.state().join("nginx")
     }
 
+    /// The releases that a visitor's cookie may name, as links.
+    pub fn pinnable(&self) -> PathBuf {
+        self.state().join("pinnable")
+    }
+
     /// The tree of a deploy that was killed while it was copied.
     pub fn half(&self) -> PathBuf {
         self.state().join("half")

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub use app::{AppKeys, Layout, LinkMode};
 pub use fleet::{FleetHost, Health, Origin, SourceTree};
 pub use hooks::{HookCommand, Hooks, Moment};
-pub use nginx::{NginxKeys, NginxMode};
+pub use nginx::{NginxKeys, NginxMode, PinScope};
 pub use notify::{Notice, NoticeFormat, Notify, Secret};
 pub use php::{Fpm, Php};
 pub use serve::{AccessLog, Cgi, ErrorLog, Forward, Level, Limits, Log, LogFormat, Serve, TlsPair};

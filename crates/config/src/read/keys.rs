@@ -121,7 +121,7 @@ pub const TABLES: &[Table] = &[
     ),
     many("serve.forward", &["path", "to"]),
     one("serve.cgi", &["path", "dir", "timeout", "env", "processes"], &[]),
-    one("nginx", &["mode", "command", "tree", "include", "takeover"], &[]),
+    one("nginx", &["mode", "command", "tree", "include", "takeover", "pin_cookie", "pin_scope"], &[]),
     one("health", &["path", "expect", "timeout", "attempts", "url"], &[]),
     one("warm", &["compile", "exclude", "requests", "log", "log_requests"], &[]),
     one(

@@ -3,6 +3,7 @@
 use config::Config;
 use deploy::adopt::books;
 use deploy::follower::Follower;
+use deploy::pinnable;
 use release::flip::{self, FlipError, Flipped, Target};
 use release::history::{self, Event, HistoryError};
 use release::manifest::{self, ManifestError};
@@ -74,6 +75,8 @@ pub fn target(opened: &Opened, id: &ReleaseId, force: bool) -> Result<Target, Fa
 /// Flips and notes it.
 pub fn do_flip(opened: &Opened, events: &[Event], target: Target) -> Result<Flipped, Failure> {
     readable(opened, &target)?;
+    let hold = || pinnable::hold(&opened.app, &opened.config, events);
+    hold().map_err(|error| Failure::failed(error).still(opened.still()))?;
     let flipped = flip::flip(&opened.app, target).map_err(|error| {
         let exit = match &error {
             FlipError::Locked { .. } | FlipError::NotALink { .. } => Exit::Refused,
@@ -101,6 +104,10 @@ pub fn do_flip(opened: &Opened, events: &[Event], target: Target) -> Result<Flip
     note_flip(&opened.app, events, flipped.from.as_ref(), &flipped.to).map_err(|error| {
         // Deliberately not undone: visitors have it already, and the next command catches up.
         Failure::failed(format!("the flip is done but could not be noted in the history: {error}"))
+            .still(format!("{} is live", flipped.to))
+    })?;
+    hold().map_err(|error| {
+        Failure::failed(format!("the flip is done, but visitors are not pinned to it: {error}"))
             .still(format!("{} is live", flipped.to))
     })?;
     keep_books(opened, events, &flipped)?;

@@ -3,6 +3,7 @@
 use config::host::Layout;
 use deploy::keep::{self, PruneError, Pruned, Rule, Stays};
 use deploy::opcache::collect;
+use deploy::pinnable;
 use release::list::Listed;
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ use crate::working::take;
 pub fn run(opened: &Opened, keep: Option<u32>, dry_run: bool, lock: Lock) -> Result<Answer, Failure> {
     let keys = &opened.config.host.app;
     let lock = take(opened, lock, "prune")?;
-    catch_up(&lock).map_err(|error| history_unusable(opened, &error))?;
+    let events = catch_up(&lock).map_err(|error| history_unusable(opened, &error))?;
     let rule = Rule {
         keep: keep.unwrap_or(keys.keep),
         keep_for: keys.keep_for,
@@ -33,6 +34,8 @@ pub fn run(opened: &Opened, keep: Option<u32>, dry_run: bool, lock: Lock) -> Res
         let _busy = busy("deleting");
         let masters = masters(opened);
         running::close_idle(opened);
+        pinnable::sweep(&opened.app, keys.keep_for, &events)
+            .map_err(|error| Failure::failed(error).still("nothing was deleted"))?;
         let mut pruned =
             keep::prune(&lock, rule, &workers(opened, &masters)).map_err(|error| unsure(opened, &error))?;
         if let Some(php) = opened.config.host.php.as_ref().filter(|_| !pruned.gone.is_empty()) {

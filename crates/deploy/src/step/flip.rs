@@ -17,6 +17,7 @@ use crate::drain;
 use crate::engine::Deploy;
 use crate::journal::Journal;
 use crate::note;
+use crate::pinnable;
 use crate::plan::Aim;
 use crate::receipt::{Receipt, Step};
 use crate::recover;
@@ -82,6 +83,7 @@ fn put(
     events: &[Event],
 ) -> Result<Flipped, StepError> {
     let before = deploy.live();
+    pinnable::hold(deploy.app(), deploy.config, events)?;
     let flipped = match flip::flip(deploy.app(), target) {
         Ok(flipped) => flipped,
         // It is live all the same; a power cut may undo it, and then the next command sees what the link says.
@@ -91,6 +93,10 @@ fn put(
     note::flip(deploy.app(), events, flipped.from.as_ref(), &flipped.to, deploy.who)
         .map_err(StepError::History)?;
     keep_books(deploy, journal, step, &flipped, events);
+    if let Err(error) = pinnable::hold(deploy.app(), deploy.config, events) {
+        let text = format!("visitors are not pinned to {}: {error}", flipped.to);
+        deploy.tell(crate::event::Event::Warning { step, text });
+    }
     Ok(flipped)
 }
 

@@ -1,12 +1,14 @@
 //! Prune: old releases go, at the end of a deploy. Nothing here makes it fail: what is wrong is reported.
 
 use config::host::{Layout, Moment};
+use release::history;
 
 use super::{StepError, dir_of, release};
 use crate::engine::Deploy;
 use crate::journal::Journal;
 use crate::keep::{self, Pruned};
 use crate::opcache::collect;
+use crate::pinnable;
 use crate::receipt::{Receipt, Step};
 
 pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError> {
@@ -21,6 +23,13 @@ pub fn run(deploy: &Deploy<'_>, journal: &Journal) -> Result<Receipt, StepError>
     let rule = keep::Rule { keep: keys.keep, keep_for: keys.keep_for, slots: keys.layout == Layout::Slots };
     if let Some(close_idle) = &deploy.close_idle {
         close_idle();
+    }
+    if let Err(error) = pinnable::sweep(
+        deploy.app(),
+        keys.keep_for,
+        &history::read(deploy.app()).map_err(StepError::History)?,
+    ) {
+        problems.push(error.to_string());
     }
     let gone = match keep::prune(deploy.lock, rule, &deploy.workers) {
         Ok(Pruned { gone, problems: found, .. }) => {

@@ -13,7 +13,12 @@ impl Nginx<'_> {
         let mut out = String::new();
         let php = self.config.host.php.as_ref();
         match &self.included {
-            None => self.pinned(&mut out, php)?,
+            None => {
+                self.pinned(&mut out, php)?;
+                if let Some(cookie) = &self.config.host.nginx.pin_cookie {
+                    self.visitors(&mut out, cookie);
+                }
+            }
             Some(file) => {
                 put(
                     &mut out,

@@ -7,6 +7,7 @@ mod regex;
 mod server;
 mod text;
 mod turn;
+mod visitor;
 mod workers;
 
 use std::path::{Path, PathBuf};
@@ -147,6 +148,7 @@ fn of_app(opened: &Opened, mode: NginxMode) -> Nginx<'_> {
         releases: if keys.tree.is_some() { seen(&releases) } else { real.clone() },
         here: real,
         maintenance: seen(&app.maintenance()),
+        pinnable: seen(&app.pinnable()),
         included: file,
         listen: &[],
     }

@@ -84,12 +84,16 @@ impl Nginx<'_> {
             put(out, &format!("client_header_timeout {}ms;", wait.as_millis()));
             return Ok(());
         }
-        put(
-            out,
-            "# The only place that names the link. Everything below uses what it led to when the request began.",
-        );
-        put(out, &format!("root {};", quoted(&plain(&self.link.join(&says.docroot))?)?));
-        put(out, &format!("set {root} {};", self.var("pin")));
+        if self.config.host.nginx.pin_cookie.is_some() {
+            self.visited(out, says)?;
+        } else {
+            put(
+                out,
+                "# The only place that names the link. Everything below uses what it led to when the request began.",
+            );
+            put(out, &format!("root {};", quoted(&plain(&self.link.join(&says.docroot))?)?));
+            put(out, &format!("set {root} {};", self.var("pin")));
+        }
         put(out, &format!("set {} {};", self.var("asked"), self.var("path")));
         put(out, "# A link that leads nowhere has no real path, and an empty root is undefined behaviour.");
         put(out, &format!("if ({root} = \"\") {{ return 503; }}"));
@@ -124,6 +128,10 @@ impl Nginx<'_> {
         let mut lines = Vec::new();
         if self.config.host.serve.release_header {
             lines.push(format!("add_header X-Cutover-Release {} always;", self.var("release")));
+        }
+        if self.config.host.nginx.pin_cookie.is_some() && self.included.is_none() {
+            lines.push(format!("add_header Set-Cookie {};", self.var("gives")));
+            lines.push(format!("add_header Cache-Control {} always;", self.var("private")));
         }
         for (number, rule) in says.headers.iter().enumerate() {
             for (at, (name, _)) in rule.set.iter().enumerate() {

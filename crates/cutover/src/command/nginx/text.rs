@@ -25,6 +25,8 @@ pub struct Nginx<'a> {
     pub here: PathBuf,
     /// The file that says whether visitors get the maintenance page, as nginx sees it.
     pub maintenance: PathBuf,
+    /// Where the releases are linked that a visitor's cookie may name, as nginx sees it.
+    pub pinnable: PathBuf,
     /// In reload mode: the file that each flip rewrites, as nginx sees it.
     pub included: Option<PathBuf>,
     /// Values of `listen`.

@@ -3,4 +3,5 @@
 mod promise;
 mod reload;
 mod stand;
+mod visitors;
 mod ways;
