@@ -3,11 +3,14 @@
 //! Each kind of fact has a file of its own below `facts/`, asks the [`Machine`] and nothing else, and tells what it
 //! could not look at as a [`Blind`] beside what it saw.
 
+pub mod allowance;
 pub mod apache;
 pub mod app;
+pub mod caddy;
 pub mod fpm;
 pub mod glob;
 pub mod ini;
+pub mod lighttpd;
 pub mod linked;
 pub mod links;
 pub mod mounts;
@@ -52,6 +55,10 @@ pub struct Facts {
     pub nginx: Vec<nginx::Nginx>,
     /// The Apache servers.
     pub apache: Vec<apache::Apache>,
+    /// Every Caddy.
+    pub caddy: Vec<caddy::Caddy>,
+    /// Every lighttpd.
+    pub lighttpd: Vec<lighttpd::Lighttpd>,
     /// Command lines that deploys, cron, systemd and supervisor run.
     pub orders: Vec<orders::Order>,
     /// Masters of PHP-FPM with their pools.
@@ -91,6 +98,8 @@ impl Facts {
         facts.look_at_apps(machine, targets);
         nginx::look(machine, targets, &mut facts);
         apache::look(machine, targets, &mut facts);
+        caddy::look(machine, targets, &mut facts);
+        lighttpd::look(machine, targets, &mut facts);
         facts.look_at_php(machine, targets);
         facts
     }

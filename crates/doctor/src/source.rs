@@ -12,8 +12,9 @@ pub struct Source {
     pub path: Arc<Path>,
     /// Its text.
     pub text: Arc<str>,
-    /// The byte at which each line begins.
-    lines: Arc<[usize]>,
+    /// The byte at which each line begins, and its text without the line break: places of one line share it, however
+    /// long it is.
+    lines: Arc<[(usize, Arc<str>)]>,
 }
 
 /// A place in a file: part of one line, with the line itself, so that it can be shown without the file.
@@ -41,27 +42,30 @@ impl Source {
     /// A file's text.
     pub fn new(path: &Path, text: impl Into<Arc<str>>) -> Source {
         let text: Arc<str> = text.into();
-        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-        let lines = std::iter::once(0).chain(breaks).collect();
+        let mut begin = 0;
+        let lines = text.split('\n').map(|line| {
+            let at = begin;
+            begin += line.len() + 1;
+            (at, line.strip_suffix('\r').unwrap_or(line).into())
+        });
+        let lines = lines.collect();
         Source { path: path.into(), text, lines }
     }
 
     /// The place of these bytes; what reaches beyond the first line is cut there.
     pub fn span(&self, bytes: Range<usize>) -> Span {
-        let at = self.lines.partition_point(|begin| *begin <= bytes.start).saturating_sub(1);
-        let begin = self.lines[at];
-        let line = self.text.get(begin..).unwrap_or("").split('\n').next().unwrap_or("");
-        let line = line.strip_suffix('\r').unwrap_or(line);
+        let at = self.lines.partition_point(|(begin, _)| *begin <= bytes.start).saturating_sub(1);
+        let (begin, line) = &self.lines[at];
         let from = (bytes.start - begin).min(line.len());
-        let to = bytes.end.saturating_sub(begin).clamp(from, line.len());
-        Span { file: Arc::clone(&self.path), line: at + 1, from, to, text: line.into() }
+        let to = bytes.end.saturating_sub(*begin).clamp(from, line.len());
+        Span { file: Arc::clone(&self.path), line: at + 1, from, to, text: Arc::clone(line) }
     }
 
     /// The place of a whole line, from 1.
     pub fn line(&self, number: usize) -> Span {
         let at = number.clamp(1, self.lines.len()) - 1;
-        let begin = self.lines[at];
-        self.span(begin..self.lines.get(at + 1).copied().unwrap_or(self.text.len()))
+        let (begin, line) = &self.lines[at];
+        self.span(*begin..begin + line.len())
     }
 }
 

@@ -27,6 +27,7 @@ use self::find::Start;
 use self::modules::Modules;
 use self::pinning::Pinning;
 use self::site::Site;
+use super::allowance::Allowance;
 use super::{Facts, Targets, procs};
 use crate::finding::Blind;
 use crate::machine::{Machine, Program};
@@ -62,6 +63,9 @@ pub enum Test {
     Blind(Blind),
 }
 
+/// For each site the main server's directives are looked through: so many at most, in all.
+const PAIRS_MAX: usize = 20_000_000;
+
 /// Looks at the servers that were named, else at those that run, else at Debian's.
 pub fn look(machine: &dyn Machine, targets: &Targets, facts: &mut Facts) {
     let starts = if targets.searches() {
@@ -84,14 +88,20 @@ impl Apache {
             version: version(machine, start),
             blind: Vec::new(),
             macros: BTreeMap::new(),
-            taken: 0,
+            allowance: Allowance::default(),
             open: Vec::new(),
         };
         let mut all = Vec::new();
         reader.file(&start.config, None, 0, &mut all);
         let (root, modules, mut blind) = (reader.root, reader.modules, reader.blind);
         let main = Site::main(machine, &root, &all);
-        let vhosts = all.iter().filter(|it| it.name == "virtualhost");
+        let sections: Vec<&Directive> = all.iter().filter(|it| it.name == "virtualhost").collect();
+        let few = (PAIRS_MAX / size(&main.directives).max(1)).max(1);
+        if sections.len() > few {
+            let what = format!("{} virtual hosts of {}", sections.len() - few, start.config.display());
+            blind.push(Blind { what, why: "too many to judge each".into(), at: None });
+        }
+        let vhosts = sections.into_iter().take(few);
         let vhosts: Vec<Site> = vhosts.map(|section| Site::vhost(machine, &root, section, &main)).collect();
         let places = vhosts
             .iter()
@@ -140,6 +150,11 @@ impl Apache {
     pub fn pins(&self, site: &Site) -> bool {
         self.pinning.as_ref().is_some_and(|pinning| pinning.acts_on(self, site))
     }
+}
+
+/// How many directives there are, those in sections too.
+fn size(directives: &[Directive]) -> usize {
+    directives.iter().map(|directive| 1 + size(directive.body())).sum()
 }
 
 /// `Server version: Apache/2.4.71 (Debian)`; 2.4, where nobody says.

@@ -8,6 +8,9 @@ use crate::finding::{Blind, Finding};
 use crate::machine::Machine;
 use crate::source::Span;
 
+/// Parts of a path that may be placeholders.
+const WILD_MAX: usize = 3;
+
 /// A path in a configuration, and how it leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -39,9 +42,15 @@ impl Place {
         Place { path, at: at.clone(), owners: owners(machine, &way), way }
     }
 
-    /// Looks where a path with placeholders leads: of all that fits, what a link leads to comes first.
+    /// Looks where a path with placeholders leads: of all that fits, what a link leads to comes first. One with more
+    /// placeholders than anybody needs leads nowhere: to look for all that fits could take for ever.
     pub fn look_like(machine: &dyn Machine, pattern: &Path, at: &Span) -> Place {
-        let fits = glob::expand(machine, pattern).unwrap_or_default();
+        let wild = pattern.components().filter(|part| part.as_os_str().to_str().is_none_or(glob::is_pattern));
+        let fits = if wild.count() > WILD_MAX {
+            Vec::new()
+        } else {
+            glob::expand(machine, pattern).unwrap_or_default()
+        };
         let mut ways = fits.iter().map(|path| Way::follow(machine, path));
         let way = ways.find(|way| !matches!(way.flips(), Flips::Never));
         let way = way.unwrap_or_else(|| Way::follow(machine, pattern));

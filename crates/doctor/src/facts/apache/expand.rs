@@ -7,6 +7,7 @@ use super::condition;
 use super::directive::{Directive, Word};
 use super::modules::{Module, Modules};
 use super::syntax::{self, Node, place, words};
+use crate::facts::allowance::Allowance;
 use crate::facts::glob;
 use crate::finding::Blind;
 use crate::machine::{Kind, Machine};
@@ -16,8 +17,8 @@ use crate::source::{Source, Sources, Span};
 const INCLUDES_MAX: usize = 20;
 /// Sections, includes and macros within one another.
 const DEPTH_MAX: usize = 60;
-/// Directives of one configuration.
-const TAKEN_MAX: usize = 1_000_000;
+/// Bytes of a directive; what is put in may have doubled itself.
+const TEXT_MAX: usize = 64 << 10;
 /// Faults that are told of one configuration.
 const FAULTS_MAX: usize = 100;
 
@@ -41,8 +42,8 @@ pub struct Expander<'a> {
     pub blind: Vec<Blind>,
     /// Macros by their name in lower case: their parameters and their lines.
     pub macros: BTreeMap<String, (Vec<String>, Vec<Node>)>,
-    /// How many directives were read.
-    pub taken: usize,
+    /// How much may still be read.
+    pub allowance: Allowance,
     /// The files that are being read.
     pub open: Vec<PathBuf>,
 }
@@ -72,8 +73,7 @@ impl Expander<'_> {
 
     fn nodes(&mut self, nodes: &[Node], source: &Source, depth: usize, out: &mut Vec<Directive>) {
         for node in nodes {
-            self.taken += 1;
-            if self.taken > TAKEN_MAX || depth > DEPTH_MAX {
+            if depth > DEPTH_MAX || !self.allowance.line(node.rest.len()) {
                 let why = if depth > DEPTH_MAX { "too deep to follow" } else { "too much to read" };
                 return self.fault(Some(&node.at), place(&node.at), why.into());
             }
@@ -157,6 +157,10 @@ impl Expander<'_> {
         while let Some((before, behind)) = rest.split_once("${") {
             let Some((name, after)) = behind.split_once('}') else { break };
             out.push_str(before);
+            if out.len() > TEXT_MAX || !self.allowance.line(out.len()) {
+                self.fault(Some(at), place(at), "too long with its variables in their places".into());
+                return out;
+            }
             // `${name:default}` and expressions belong to maps of mod_rewrite, not to the configuration.
             match self.defines.get(name).or_else(|| self.environment.get(name)) {
                 Some(value) => out.push_str(value),
