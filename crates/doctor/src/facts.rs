@@ -6,6 +6,7 @@
 pub mod allowance;
 pub mod apache;
 pub mod app;
+pub mod asked;
 pub mod caddy;
 pub mod fpm;
 pub mod glob;

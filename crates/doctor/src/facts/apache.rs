@@ -28,10 +28,11 @@ use self::modules::Modules;
 use self::pinning::Pinning;
 use self::site::Site;
 use super::allowance::Allowance;
+use super::asked::Asked;
 use super::{Facts, Targets, procs};
 use crate::finding::Blind;
 use crate::machine::{Machine, Program};
-use crate::source::{Source, Sources, Span};
+use crate::source::{Sources, Span};
 
 /// One Apache.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,20 +48,9 @@ pub struct Apache {
     /// What sees to it that a request sees one release, if a module for that is loaded.
     pub pinning: Option<Pinning>,
     /// What its own test says of its configuration.
-    pub test: Test,
+    pub test: Asked,
     /// What could not be made sense of.
     pub blind: Vec<Blind>,
-}
-
-/// What a server's own test says of its configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Test {
-    /// It would start.
-    Accepted,
-    /// It would not: what it says, and where.
-    Refused(String, Option<Span>),
-    /// It could not be asked.
-    Blind(Blind),
 }
 
 /// For each site the main server's directives are looked through: so many at most, in all.
@@ -165,20 +155,8 @@ fn version(machine: &dyn Machine, start: &Start) -> Vec<u32> {
     parts.filter(|parts: &Vec<u32>| parts.len() == 3).unwrap_or_else(|| vec![2, 4])
 }
 
-/// Whether a file belongs to root or to this user.
-fn ours(machine: &dyn Machine, path: &Path) -> bool {
-    let own =
-        machine.link(Path::new("/proc/self")).and_then(|own| machine.stat(&Path::new("/proc").join(own)));
-    let uids = [Some(0), own.ok().map(|stat| stat.uid)];
-    machine.stat(path).is_ok_and(|stat| uids.contains(&Some(stat.uid)))
-}
-
 /// Asks the server itself whether it would start so.
-fn test(machine: &dyn Machine, sources: &Sources, start: &Start, root: &Path) -> Test {
-    if !ours(machine, &start.config) {
-        let why = "belongs to another user, and testing it would load the modules that it names";
-        return Test::Blind(Blind { what: start.config.display().to_string(), why: why.into(), at: None });
-    }
+fn test(machine: &dyn Machine, sources: &Sources, start: &Start, root: &Path) -> Asked {
     let mut switches: Vec<String> = vec!["-t".into(), "-f".into(), start.config.display().to_string()];
     switches.extend(["-d".to_owned(), start.root.display().to_string()]);
     switches.extend(start.defines.iter().flat_map(|name| ["-D".to_owned(), name.clone()]));
@@ -186,29 +164,19 @@ fn test(machine: &dyn Machine, sources: &Sources, start: &Start, root: &Path) ->
     let wanted = |name: &str| name.starts_with("APACHE_");
     let passed = start.environment.iter().filter(|(name, _)| wanted(name));
     switches.extend(passed.flat_map(|(name, value)| ["-C".to_owned(), format!("Define {name} {value}")]));
-    let ran = match machine.run(&Program::new(&start.program, switches)) {
-        Ok(ran) => ran,
-        Err(no) => return Test::Blind(no.into()),
-    };
-    if ran.status == Some(0) {
-        return Test::Accepted;
-    }
-    let lines = ran.stderr.lines().filter(|line| !line.contains("Could not reliably determine"));
-    let said = lines.collect::<Vec<_>>().join(" ");
-    let at = said.split_once("yntax error on line ").and_then(|(_, rest)| {
-        let (line, rest) = rest.split_once(" of ")?;
-        let file = rest.split_once(": ")?.0;
-        let source: &Source = sources.get(&root.join(file))?;
-        Some(source.line(line.parse().ok()?))
-    });
-    // What another user may read, this one may not: the server itself may well start.
-    let own =
-        ["ermission denied", "does not exist or is empty", "annot access", "nable to open", "not found"];
-    match at {
-        _ if own.iter().any(|sign| said.contains(sign)) => {
-            let what = format!("{} -t -f {}", start.program.display(), start.config.display());
-            Test::Blind(Blind { what, why: said, at })
+    match Asked::ask(machine, &Program::new(&start.program, switches), &start.config) {
+        Asked::Refused(said, _) => {
+            let at = named(sources, root, &said);
+            Asked::Refused(said, at)
         }
-        at => Test::Refused(said, at),
+        other @ (Asked::Accepted | Asked::Blind(_)) => other,
     }
+}
+
+/// `Syntax error on line 12 of /etc/apache2/apache2.conf: …`
+fn named(sources: &Sources, root: &Path, said: &str) -> Option<Span> {
+    let (_, rest) = said.split_once("yntax error on line ")?;
+    let (line, rest) = rest.split_once(" of ")?;
+    let (file, _) = rest.split_once(": ")?;
+    Some(sources.get(&root.join(file))?.line(line.parse().ok()?))
 }

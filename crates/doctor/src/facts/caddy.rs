@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use self::parse::Reader;
 use super::allowance::Allowance;
+use super::asked::Asked;
 use super::place::Place;
 use super::procs::Proc;
 use super::{Facts, Targets, procs};
@@ -29,8 +30,8 @@ pub struct Caddy {
     pub config: PathBuf,
     /// What hands requests to files or to PHP, in order.
     pub handlers: Vec<Handler>,
-    /// What it says itself of the configuration: nothing, or why it refuses it, or that it could not be asked.
-    pub refused: Result<Option<String>, Blind>,
+    /// What its own test says of its configuration.
+    pub test: Asked,
     /// What could not be made sense of.
     pub blind: Vec<Blind>,
 }
@@ -136,21 +137,16 @@ impl Caddy {
         blind.extend(handlers.iter().flat_map(|handler| handler.roots.iter().filter_map(Place::blind)));
         blind.sort();
         blind.dedup();
-        let refused = asked(machine, &config, json);
-        Caddy { config, handlers, refused, blind }
+        let test = asked(machine, &config, json);
+        Caddy { config, handlers, test, blind }
     }
 }
 
 /// What Caddy itself says of a configuration. To adapt a Caddyfile starts nothing, and JSON need not be adapted.
-fn asked(machine: &dyn Machine, config: &Path, json: bool) -> Result<Option<String>, Blind> {
-    if json {
-        return Ok(None);
-    }
+fn asked(machine: &dyn Machine, config: &Path, json: bool) -> Asked {
     let file = config.display().to_string();
-    let ran = machine.run(&Program::new("caddy", ["adapt", "--adapter", "caddyfile", "--config", &file]))?;
-    let said =
-        ran.stderr.lines().filter(|line| !line.contains("\"level\":\"warn\"") && !line.contains("WARN"));
-    Ok((ran.status != Some(0)).then(|| said.collect::<Vec<_>>().join(" ")))
+    let adapt = Program::new("caddy", ["adapt", "--adapter", "caddyfile", "--config", &file]);
+    if json { Asked::Accepted } else { Asked::ask(machine, &adapt, config) }
 }
 
 /// The root as a path; placeholders stand for anything.

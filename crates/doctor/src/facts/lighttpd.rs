@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use self::parse::{Condition, Reader, Setting};
 use super::allowance::Allowance;
+use super::asked::Asked;
 use super::place::Place;
 use super::{Facts, Targets, procs};
 use crate::finding::Blind;
@@ -23,8 +24,8 @@ pub struct Lighttpd {
     pub settings: Vec<Setting>,
     /// What it serves from.
     pub roots: Vec<Root>,
-    /// What it says itself of the configuration: nothing, or why it refuses it, or that it could not be asked.
-    pub refused: Result<Option<String>, Blind>,
+    /// What its own test says of its configuration.
+    pub test: Asked,
     /// What could not be made sense of.
     pub blind: Vec<Blind>,
 }
@@ -94,8 +95,9 @@ impl Lighttpd {
         blind.sort();
         blind.dedup();
         // Its test would run what `include_shell` names.
-        let refused = if runs { Ok(None) } else { asked(machine, &config) };
-        Lighttpd { config, settings, roots, refused, blind }
+        let try_it = Program::new("lighttpd", ["-tt", "-f", &config.display().to_string()]);
+        let test = if runs { Asked::Accepted } else { Asked::ask(machine, &try_it, &config) };
+        Lighttpd { config, settings, roots, test, blind }
     }
 
     /// The settings of a name, in order.
@@ -180,11 +182,4 @@ fn wild(text: &str) -> String {
         };
     }
     out + rest
-}
-
-/// What lighttpd itself says of a configuration.
-fn asked(machine: &dyn Machine, config: &Path) -> Result<Option<String>, Blind> {
-    let ran = machine.run(&Program::new("lighttpd", ["-tt", "-f", &config.display().to_string()]))?;
-    Ok((ran.status != Some(0))
-        .then(|| ran.stderr.lines().chain(ran.stdout.lines()).collect::<Vec<_>>().join(" ")))
 }

@@ -1,6 +1,6 @@
 //! Place: a directory or file that a server's configuration names, and how it leads to what it means.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::glob;
 use super::links::{Flips, Way};
@@ -64,6 +64,14 @@ impl Place {
             Flips::Named(link) => Some(Flipping { place: self, link, by_name: true }),
             Flips::Never | Flips::Blind(_) => None,
         }
+    }
+
+    /// The app and the release, if the path names one: `/srv/shop/releases/r1/public`.
+    pub fn release(&self) -> Option<(PathBuf, String)> {
+        let parts: Vec<Component<'_>> = self.path.components().collect();
+        let at = parts.iter().position(|part| part.as_os_str() == "releases")?;
+        let release = parts.get(at + 1)?.as_os_str().to_string_lossy().into_owned();
+        (!glob::is_pattern(&release)).then(|| (parts[..at].iter().collect(), release))
     }
 
     /// What could not be seen of its way.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use doctor::facts::apache::Test;
+use doctor::facts::asked::Asked;
 use doctor::machine::Here;
 use doctor::{Facts, Report, Targets};
 
@@ -145,6 +145,6 @@ fn debians_own_configuration_is_not_complained_of() {
     let found: Vec<_> = report.findings().filter(|(check, _)| check.id.starts_with('A')).collect();
     assert!(found.is_empty(), "{found:#?}");
     assert!(facts.apache[0].blind.is_empty(), "{:?}", facts.apache[0].blind);
-    assert_eq!(facts.apache[0].test, Test::Accepted);
+    assert_eq!(facts.apache[0].test, Asked::Accepted);
     assert_eq!(facts.apache[0].vhosts.len(), 1);
 }

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may fail the test by a panic")]
 
 mod apache;
+mod caddy;
 mod fixtures;
+mod lighttpd;
 mod php;
 mod php_fpm;
 mod shop;

@@ -16,6 +16,8 @@ use doctor::{Facts, Report, Targets};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Apache,
+    Caddy,
+    Lighttpd,
 }
 
 /// A directory with a shop in it, and a server's configuration.
@@ -43,6 +45,8 @@ impl Stand {
         stand.file("shop/releases/r2/public/app.css", "r2");
         stand.link("shop/current", "releases/r1");
         stand.file("run/keep", "");
+        // A server that has given its rights up still writes its log there.
+        std::fs::set_permissions(stand.path("run"), std::fs::Permissions::from_mode(0o777)).unwrap();
         std::fs::write(stand.conf(), stand.filled(conf)).unwrap();
         stand
     }
@@ -80,6 +84,8 @@ impl Stand {
     pub fn conf(&self) -> PathBuf {
         self.path(match self.kind {
             Kind::Apache => "apache2.conf",
+            Kind::Caddy => "Caddyfile",
+            Kind::Lighttpd => "lighttpd.conf",
         })
     }
 
@@ -87,6 +93,8 @@ impl Stand {
         let conf = vec![self.conf()];
         match self.kind {
             Kind::Apache => Targets { apache: conf, ..Targets::default() },
+            Kind::Caddy => Targets { caddy: conf, ..Targets::default() },
+            Kind::Lighttpd => Targets { lighttpd: conf, ..Targets::default() },
         }
     }
 
@@ -108,6 +116,8 @@ impl Stand {
         let conf = self.conf();
         let (program, switches): (&str, Vec<&str>) = match self.kind {
             Kind::Apache => ("/usr/sbin/apache2", vec!["-D", "FOREGROUND", "-f"]),
+            Kind::Caddy => ("/usr/bin/caddy", vec!["run", "--adapter", "caddyfile", "--config"]),
+            Kind::Lighttpd => ("/usr/sbin/lighttpd", vec!["-D", "-f"]),
         };
         let log = std::fs::File::create(self.path("run/said")).unwrap();
         let mut command = Command::new(program);

@@ -2,7 +2,7 @@
 
 use crate::check::{Check, Severity, Verdict};
 use crate::facts::Facts;
-use crate::facts::apache::Test;
+use crate::facts::asked::Asked;
 use crate::finding::{Finding, told};
 
 /// The check.
@@ -19,9 +19,9 @@ fn look(facts: &Facts) -> Verdict {
     let mut verdict = Verdict::clean();
     for apache in &facts.apache {
         match &apache.test {
-            Test::Accepted => {}
-            Test::Blind(blind) => verdict.blind.push(blind.clone()),
-            Test::Refused(said, at) => {
+            Asked::Accepted => {}
+            Asked::Blind(blind) => verdict.blind.push(blind.clone()),
+            Asked::Refused(said, at) => {
                 let what = format!("apache2 -t refuses {}: {said}", told(&apache.config));
                 let fix = "put right what it says, and ask again: apache2ctl configtest";
                 let finding = at.as_ref().map(|at| Finding::at(at, what.clone(), fix));

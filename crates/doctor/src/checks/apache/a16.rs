@@ -1,7 +1,5 @@
 //! A16: the document root names one release.
 
-use std::path::{Component, Path, PathBuf};
-
 use super::each;
 use crate::check::{Check, Severity, Verdict};
 use crate::facts::Facts;
@@ -24,16 +22,8 @@ fn look(facts: &Facts) -> Verdict {
 }
 
 fn judged(root: &Place) -> Option<Finding> {
-    let (app, release) = named(&root.path)?;
+    let (app, release) = root.release()?;
     let what = format!("DocumentRoot names the release {release}, not the link that a deploy flips");
     let link = told(app.join("current"));
     Some(Finding::at(&root.at, what, Fix::from(format!("name the link: {link} in place of the release"))))
-}
-
-/// The app and the release in `/srv/shop/releases/r1/public`.
-fn named(path: &Path) -> Option<(PathBuf, String)> {
-    let parts: Vec<Component<'_>> = path.components().collect();
-    let at = parts.iter().position(|part| part.as_os_str() == "releases")?;
-    let release = parts.get(at + 1)?.as_os_str().to_string_lossy().into_owned();
-    Some((parts[..at].iter().collect(), release))
 }
