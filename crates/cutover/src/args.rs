@@ -8,6 +8,7 @@ use release::ReleaseId;
 
 use crate::answer::{Failure, print};
 use crate::command::adopt::AdoptFlags;
+use crate::command::doctor::flags::DoctorFlags;
 use crate::command::nginx::NginxFlags;
 use crate::command::prove::flags::ProveFlags;
 
@@ -241,6 +242,9 @@ pub enum Command {
     /// Flood a site while its releases flip, and judge what its visitors would have seen
     #[command(after_help = PROVE_EXAMPLES)]
     Prove(Box<ProveFlags>),
+    /// Look at this machine's servers, and say what will break a deploy
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(Box<DoctorFlags>),
     /// The far end of --to: takes orders on stdin and answers on stdout; not for people
     #[command(
         after_help = "Example:\n  cutover deploy --to deploy@web1   (starts it on web1, by way of ssh; it ends with the connection)"
@@ -293,6 +297,17 @@ const PROVE_EXAMPLES: &str = "Examples:
 
 All times are of a monotonic clock: setting the system's clock changes no verdict.
 Exit codes: 0 the promise held, 1 it was broken or the run was cut short, 2 wrong usage, or a site that cannot be judged.";
+
+const DOCTOR_EXAMPLES: &str = "Examples:
+  cutover doctor                                 everything that is found on this machine
+  cutover doctor --nginx /etc/nginx/nginx.conf   only what is named
+  cutover doctor --explain N05
+  cutover doctor --fix | less                    the lines that would be changed
+  cutover doctor --fix --write                   change them, let the server test them, keep a copy
+  cutover doctor --collect web1.tar              pack what is looked at, secrets masked, for somebody else
+  cutover doctor web1.tar                        look at what was packed
+
+It only reads, unless --write is said. Exit codes: 0 nothing found that counts (--fail-on), 1 findings, 2 wrong usage.";
 
 const EXAMPLES: &str = "Examples:
   cutover -C /srv/shop init

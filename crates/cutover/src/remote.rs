@@ -177,6 +177,7 @@ pub fn words(command: &Command) -> Option<Vec<String>> {
         | Command::Reload
         | Command::Upgrade { .. }
         | Command::Prove(_)
+        | Command::Doctor(_)
         | Command::Host
         | Command::Nginx(_)
         | Command::Completions { .. } => return None,

@@ -15,13 +15,16 @@
 //!
 //! - what is looked at: [`machine`], [`source`] (a file and the places in it), [`facts`]
 //! - what is judged: [`check`], [`checks`]
-//! - what is told: [`finding`], [`report`], [`sizing`], [`render`]
+//! - what is told: [`finding`], [`report`], [`mute`] (what is known and accepted), [`patch`] (what fixes change),
+//!   [`sizing`], [`render`]
 
 pub mod check;
 pub mod checks;
 pub mod facts;
 pub mod finding;
 pub mod machine;
+pub mod mute;
+pub mod patch;
 pub mod render;
 pub mod report;
 pub mod sizing;

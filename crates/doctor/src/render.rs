@@ -1,3 +1,9 @@
 //! Render: findings for people and for programs.
 
+pub mod diff;
+mod excerpt;
+pub mod json;
+pub mod junit;
+pub mod paint;
+pub mod sarif;
 pub mod text;

@@ -6,6 +6,7 @@ use crate::check::{Check, Severity, Verdict};
 use crate::checks;
 use crate::facts::Facts;
 use crate::finding::{Blind, Finding};
+use crate::mute::Muted;
 
 /// What is told.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +15,8 @@ pub struct Report {
     pub judged: Vec<(&'static Check, Verdict)>,
     /// What could not be looked at, each thing once.
     pub blind: Vec<Blind>,
+    /// What is known and accepted.
+    pub muted: Vec<Muted>,
 }
 
 impl Report {
@@ -22,7 +25,7 @@ impl Report {
         let judged: Vec<_> = checks::all().map(|check| (check, (check.look)(facts))).collect();
         let blind = judged.iter().flat_map(|(_, verdict)| &verdict.blind).chain(&facts.blind);
         let blind: BTreeSet<Blind> = blind.cloned().collect();
-        Report { judged, blind: blind.into_iter().collect() }
+        Report { judged, blind: blind.into_iter().collect(), muted: Vec::new() }
     }
 
     /// All findings, each with its check.

@@ -61,6 +61,11 @@ impl Source {
         Span { file: Arc::clone(&self.path), line: at + 1, from, to, text: Arc::clone(line) }
     }
 
+    /// The byte at which a line begins, from 1; `None`: there are fewer lines.
+    pub fn begins(&self, number: usize) -> Option<usize> {
+        self.lines.get(number.checked_sub(1)?).copied()
+    }
+
     /// The place of a whole line, from 1.
     pub fn line(&self, number: usize) -> Span {
         let at = number.clamp(1, self.lines.len()) - 1;

@@ -1,6 +1,7 @@
 //! Host: where an app runs: its place on disk, its pool, its sockets. What a release may not decide.
 
 mod app;
+mod doctor;
 mod fleet;
 mod hooks;
 mod nginx;
@@ -14,6 +15,7 @@ mod warm;
 use std::path::{Path, PathBuf};
 
 pub use app::{AppKeys, Layout, LinkMode};
+pub use doctor::IgnoredCheck;
 pub use fleet::{FleetHost, Health, Origin, SourceTree};
 pub use hooks::{HookCommand, Hooks, Moment};
 pub use nginx::{NginxKeys, NginxMode, PinScope};
@@ -51,6 +53,8 @@ pub struct Host {
     pub notify: Vec<Notify>,
     /// `[hooks]`.
     pub hooks: Hooks,
+    /// `[[doctor.ignore]]`.
+    pub ignored: Vec<IgnoredCheck>,
     /// `[[host]]`: the other ends of a fleet; empty: this machine.
     pub fleet: Vec<FleetHost>,
 }
@@ -70,6 +74,7 @@ impl Host {
             warm: Warm::default(),
             notify: Vec::new(),
             hooks: Hooks::default(),
+            ignored: Vec::new(),
             fleet: Vec::new(),
         }
     }
@@ -95,6 +100,12 @@ impl Host {
                 .map(|section| Notify::read(section, base))
                 .collect::<Result<_, _>>()?,
             hooks: Hooks::read(&top.section("hooks")?)?,
+            ignored: top
+                .section("doctor")?
+                .each("doctor.ignore")?
+                .iter()
+                .map(IgnoredCheck::read)
+                .collect::<Result<_, _>>()?,
             fleet: top.each("host")?.iter().map(FleetHost::read).collect::<Result<_, _>>()?,
         };
         slots::check(&host, &top.section("app")?, top.maybe_section("serve")?.is_some())?;

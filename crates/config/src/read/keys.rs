@@ -20,7 +20,7 @@ pub const TABLES: &[Table] = &[
         &[],
         &[
             "app", "source", "stage", "php", "site", "serve", "nginx", "health", "warm", "hooks", "notify",
-            "host",
+            "doctor", "host",
         ],
     ),
     one(
@@ -148,6 +148,8 @@ pub const TABLES: &[Table] = &[
         &[],
     ),
     many("notify", &["url", "url_env", "url_file", "format", "on"]),
+    one("doctor", &[], &["ignore"]),
+    many("doctor.ignore", &["check", "path", "reason"]),
     many("host", &["ssh", "program"]),
 ];
 

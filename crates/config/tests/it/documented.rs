@@ -82,6 +82,7 @@ fn every_key_is_really_read_so_a_wrong_type_under_it_is_refused_where_it_stands(
         ("source", "git = 'a'\n"),
         ("host", "ssh = 'a'\n"),
         ("notify", "url = 'http://a'\n"),
+        ("doctor.ignore", "check = 'N05'\nreason = 'a'\n"),
     ]);
     let mut tried = 0;
     for table in TABLES.iter().filter(|table| !table.name.is_empty()) {

@@ -4,6 +4,7 @@ pub mod adopt;
 mod completions;
 pub mod deploy;
 mod diff;
+pub mod doctor;
 mod flip;
 mod freeze;
 mod fsck;
@@ -83,6 +84,7 @@ pub fn here(
         Command::Nginx(flags) => nginx::run(&opened()?, &flags),
         Command::Prove(flags) => prove::run(&flags, globals.json),
         Command::Warm { release, lock } => warm::run(&opened()?, release, lock),
+        Command::Doctor(flags) => doctor::run(globals, &flags),
         Command::Host => host::run(),
         Command::Completions { shell } => completions::run(shell),
     }
