@@ -33,11 +33,11 @@ pub fn module() -> PathBuf {
 }
 
 /// A configuration file: what every test needs, then the test's own lines. SHOP is the shop's directory.
-fn conf(shop: &Shop, mpm: Mpm, port: u16, lines: &str) -> String {
-    let (mpm, cgi, php) = match mpm {
-        Mpm::Prefork => ("prefork", "cgi", true),
-        Mpm::Worker => ("worker", "cgid", false),
-        Mpm::Event => ("event", "cgid", false),
+fn conf(shop: &Shop, mpm: Mpm, php: bool, port: u16, lines: &str) -> String {
+    let (mpm, cgi) = match mpm {
+        Mpm::Prefork => ("prefork", "cgi"),
+        Mpm::Worker => ("worker", "cgid"),
+        Mpm::Event => ("event", "cgid"),
     };
     let mut conf =
         format!("ServerRoot {}\nListen 127.0.0.1:{port}\nServerName shop.test\n", shop.beside().display());
@@ -105,6 +105,13 @@ pub const SITE: &str = "DocumentRoot SHOP/current/public\nCutover On\n\
 impl Apache {
     /// Starts one, and waits until it answers.
     pub fn start(shop: &Shop, mpm: Mpm, lines: &str) -> Apache {
+        Apache::start_under(&[], shop, mpm, lines)
+    }
+
+    /// Starts one as a single process below another program, or as ever if there is none.
+    pub fn start_under(program: &[&str], shop: &Shop, mpm: Mpm, lines: &str) -> Apache {
+        // PHP is for one thread at a time; and what watches has much to say of it.
+        let php = mpm == Mpm::Prefork && program.is_empty();
         // Between finding a free port and listening on it somebody else may take it: then another.
         for _ in 0..5 {
             let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
@@ -113,10 +120,14 @@ impl Apache {
             for log in ["error.log", "access.log"] {
                 drop(fs::remove_file(shop.beside().join(log)));
             }
-            fs::write(&file, conf(shop, mpm, port, &lines.replace("PORT", &port.to_string()))).unwrap();
+            fs::write(&file, conf(shop, mpm, php, port, &lines.replace("PORT", &port.to_string()))).unwrap();
             let out = fs::File::create(shop.beside().join("out")).unwrap();
-            let child = command(&file)
-                .arg("-DFOREGROUND")
+            let (mut command, how) = match program.split_first() {
+                Some((first, rest)) => (run(Command::new(first).args(rest).arg(APACHE), &file), "-X"),
+                None => (run(&mut Command::new(APACHE), &file), "-DFOREGROUND"),
+            };
+            let child = command
+                .arg(how)
                 // Apache ends by a signal to its whole group, which must not be ours.
                 .process_group(0)
                 .stdout(out.try_clone().unwrap())
@@ -125,7 +136,7 @@ impl Apache {
                 .expect("cannot run apache2: install the package");
             let address = ([127, 0, 0, 1], port).into();
             let mut apache = Apache { child, address, dir: shop.beside().to_owned() };
-            if apache.comes() {
+            if apache.comes(program.is_empty()) {
                 return apache;
             }
         }
@@ -135,14 +146,18 @@ impl Apache {
     /// What Apache says of a configuration, without starting.
     pub fn test(shop: &Shop, lines: &str) -> Output {
         let file = shop.beside().join("httpd.conf");
-        fs::write(&file, conf(shop, Mpm::Event, 1, lines)).unwrap();
-        command(&file).arg("-t").output().expect("cannot run apache2: install the package")
+        fs::write(&file, conf(shop, Mpm::Event, false, 1, lines)).unwrap();
+        run(&mut Command::new(APACHE), &file)
+            .arg("-t")
+            .output()
+            .expect("cannot run apache2: install the package")
     }
 
-    fn comes(&mut self) -> bool {
+    fn comes(&mut self, says_so: bool) -> bool {
         let began = Instant::now();
-        // Not merely that somebody listens there: another test's Apache may have taken the port first.
-        let listens = |apache: &Apache| apache.log().contains("resuming normal operations");
+        // Not merely that somebody listens there: another test's Apache may have taken the port first. (As a single
+        // process it says nothing.)
+        let listens = |apache: &Apache| !says_so || apache.log().contains("resuming normal operations");
         while !listens(self) || TcpStream::connect(self.address).is_err() {
             if self.child.try_wait().unwrap().is_some() {
                 return false;
@@ -177,6 +192,13 @@ impl Apache {
         answer.body
     }
 
+    /// Ends it, and gives what it and the program above it said.
+    pub fn ended(mut self) -> String {
+        self.signal("-TERM");
+        self.child.wait().unwrap();
+        self.log()
+    }
+
     pub fn log(&self) -> String {
         ["error.log", "out"].map(|name| fs::read_to_string(self.dir.join(name)).unwrap_or_default()).concat()
     }
@@ -205,17 +227,21 @@ impl Apache {
     }
 }
 
-fn command(file: &Path) -> Command {
-    let mut command = Command::new("/usr/sbin/apache2");
-    command.arg("-f").arg(file);
-    command
+const APACHE: &str = "/usr/sbin/apache2";
+
+fn run(command: &mut Command, file: &Path) -> Command {
+    let mut whole = Command::new(command.get_program());
+    whole.args(command.get_args()).arg("-f").arg(file);
+    whole
 }
 
 impl Drop for Apache {
     fn drop(&mut self) {
-        // SIGTERM, so that it takes its children with it; a kill would leave those behind.
-        self.signal("-TERM");
-        self.child.wait().unwrap();
+        if self.child.try_wait().unwrap().is_none() {
+            // SIGTERM, so that it takes its children with it; a kill would leave those behind.
+            self.signal("-TERM");
+            self.child.wait().unwrap();
+        }
         if std::thread::panicking() {
             eprintln!("{}", self.log());
         }

@@ -12,9 +12,12 @@ mod shop;
 
 mod directory;
 mod hosts;
+mod judged;
 mod layout;
 mod leases;
 mod links;
 mod named;
 mod reach;
+mod restarts;
+mod watched;
 mod words;

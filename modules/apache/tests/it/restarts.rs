@@ -1,0 +1,61 @@
+//! Restarts, graceful ones too, while requests and flips go on: no child crashes, and no answer is of another release.
+
+use crate::apache::{Apache, Mpm, SITE};
+use crate::http;
+use crate::shop::Shop;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+#[test]
+fn restarts_under_load_and_flips_crash_nothing_and_mix_nothing() {
+    let shop = Shop::new();
+    for mpm in [Mpm::Prefork, Mpm::Worker, Mpm::Event] {
+        println!("{mpm:?}");
+        shop.flip("r1");
+        let apache = Apache::start(&shop, mpm, SITE);
+        let (over, answered, cut) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        match http::get(apache.address, "shop.test", "/parts.shtml") {
+                            Ok(answer) => {
+                                let whole = ["page r1+page r1+r1", "page r2+page r2+r2"];
+                                let is_of_one = whole.iter().any(|whole| whole.starts_with(&answer.body));
+                                assert!(is_of_one && answer.status == 200, "{answer:?}");
+                                let counted =
+                                    if whole.contains(&answer.body.as_str()) { &answered } else { &cut };
+                                counted.fetch_add(1, Ordering::Relaxed);
+                            }
+                            // A restart that is not graceful cuts connections, with the module or without it.
+                            Err(_) => {
+                                cut.fetch_add(1, Ordering::Relaxed);
+                            }
+                        }
+                    }
+                });
+            }
+            for round in 0..6 {
+                let so_far = answered.load(Ordering::Relaxed);
+                apache.signal(if round == 3 { "-HUP" } else { "-USR1" });
+                let began = Instant::now();
+                // Until this many requests were answered since.
+                while answered.load(Ordering::Relaxed) < so_far + 50 {
+                    assert!(
+                        began.elapsed() < Duration::from_secs(60),
+                        "nothing is answered any more: {}",
+                        apache.log()
+                    );
+                    shop.flip(["r1", "r2"][answered.load(Ordering::Relaxed) as usize % 2]);
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        println!("{} answered, {} cut", answered.load(Ordering::Relaxed), cut.load(Ordering::Relaxed));
+        shop.flip("r2");
+        assert_eq!(apache.text("/page.txt"), "page r2");
+        let log = apache.log();
+        assert!(!log.contains("exit signal") && !log.contains("panicked"), "{log}");
+    }
+}
