@@ -21,6 +21,7 @@ pub mod php;
 pub mod place;
 pub mod procs;
 pub mod tree;
+pub mod users;
 
 use std::path::{Path, PathBuf};
 
@@ -60,6 +61,10 @@ pub struct Facts {
     pub caddy: Vec<caddy::Caddy>,
     /// Every lighttpd.
     pub lighttpd: Vec<lighttpd::Lighttpd>,
+    /// The users of the machine.
+    pub users: users::Users,
+    /// Whether SELinux refuses what it does not know.
+    pub selinux: bool,
     /// Command lines that deploys, cron, systemd and supervisor run.
     pub orders: Vec<orders::Order>,
     /// Masters of PHP-FPM with their pools.
@@ -109,6 +114,9 @@ impl Facts {
         self.apps =
             targets.apps.iter().map(|root| app::App::look(machine, &mut self.sources, root)).collect();
         self.blind.extend(self.apps.iter().flat_map(|app| app.blind.clone()));
+        self.users = users::Users::look(machine);
+        self.selinux =
+            machine.read(Path::new("/sys/fs/selinux/enforce")).is_ok_and(|text| text.starts_with(b"1"));
         let system = targets.searches();
         let (orders, blind) = orders::look(machine, &mut self.sources, &self.apps, system);
         self.orders = orders;
@@ -130,6 +138,29 @@ impl Facts {
     /// All pools, each with its master.
     pub fn pools(&self) -> impl Iterator<Item = (&fpm::Master, &fpm::Pool)> {
         self.fpm.iter().flat_map(|master| master.pools.iter().map(move |pool| (master, pool)))
+    }
+
+    /// The pools that serve an app: those that its cutover.toml names, that have run it, or that are given its link; else the
+    /// only one that there is.
+    pub fn pools_of<'f>(&'f self, app: &'f app::App) -> Vec<(&'f fpm::Master, &'f fpm::Pool)> {
+        let php = app.ours.as_ref().and_then(|ours| ours.config.host.php.as_ref());
+        let named = |pool: &fpm::Pool| match php.map(|php| &php.fpm) {
+            Some(config::host::Fpm::At(addresses)) => pool
+                .listen
+                .as_ref()
+                .is_some_and(|own| addresses.iter().any(|address| address.to_string() == own.to_string())),
+            Some(config::host::Fpm::Embedded) | None => false,
+        };
+        let ran = |pool: &fpm::Pool| {
+            let homes = pool.php.opcache().into_iter().flat_map(|opcache| opcache.shares.keys());
+            homes.map(Path::new).any(|home| app.is_in_releases(home))
+        };
+        let given =
+            |pool: &fpm::Pool| self.linked(&pool.php).is_some_and(|linked| linked.link == app.current.path);
+        let all: Vec<_> = self.pools().collect();
+        let sure: Vec<_> =
+            all.iter().copied().filter(|(_, pool)| named(pool) || ran(pool) || given(pool)).collect();
+        if sure.is_empty() && all.len() == 1 { all } else { sure }
     }
 
     /// Every PHP that serves requests.

@@ -8,8 +8,9 @@ use config::Config;
 use super::links::Way;
 use super::mounts::{self, Mount};
 use super::tree::{File, Tree};
+use super::users;
 use crate::finding::Blind;
-use crate::machine::{Kind, Machine, NoLook, Why};
+use crate::machine::{Kind, Machine, NoLook, Stat, Why};
 use crate::source::{Source, Sources};
 
 /// An app as it stands on disk.
@@ -31,6 +32,8 @@ pub struct App {
     pub slots_alike: Vec<PathBuf>,
     /// The live release.
     pub live: Option<Tree>,
+    /// The directories down to its live release, with how they stand, the highest first.
+    pub above: Vec<(PathBuf, Stat)>,
     /// The file system that its releases are on.
     pub mount: Option<Mount>,
     /// The mount that stands in place of its link.
@@ -79,7 +82,8 @@ impl App {
         let beside = current.path.parent().map(|dir| machine.entries(dir).unwrap_or_default());
         let beside = beside.unwrap_or_default().into_iter().map(PathBuf::from).collect();
         blind.extend(live.iter().flat_map(|tree| tree.blind.clone()));
-        App {
+        let mut app = App {
+            above: Vec::new(),
             root: root.to_owned(),
             current,
             ours,
@@ -91,7 +95,9 @@ impl App {
             mount,
             mounted,
             blind,
-        }
+        };
+        app.above = users::above(machine, &app);
+        app
     }
 
     /// Whether a path is the app's link, or leads through it.

@@ -10,9 +10,10 @@ use std::sync::Arc;
 pub use pool::Pool;
 pub use status::{Status, Worker};
 
-use super::glob;
 use super::ini::{Entry, Ini};
+use super::mounts::{self, Mount};
 use super::php::Files;
+use super::{glob, procs};
 use crate::finding::Blind;
 use crate::machine::{Machine, NoLook, Why};
 use crate::source::Sources;
@@ -26,6 +27,8 @@ pub struct Master {
     pub pid: Option<u32>,
     /// Where its `/` is from here: `/`, or `/proc/PID/root` if it runs in a container.
     pub root: PathBuf,
+    /// What it sees mounted, if it runs in a container.
+    pub mounts: Vec<Mount>,
     /// Its files, in the order in which they are read.
     pub files: Vec<Ini>,
     /// php.ini and what is read with it.
@@ -60,7 +63,10 @@ pub fn look(
 impl Master {
     fn look(machine: &dyn Machine, sources: &mut Sources, found: find::Found) -> Master {
         let find::Found { conf, pid, root } = found;
+        let mounts = pid.filter(|_| root != Path::new("/")).map(|pid| mounts::of(machine, &procs::dir(pid)));
+        let mounts = mounts.and_then(Result::ok).unwrap_or_default();
         let mut master = Master {
+            mounts,
             conf,
             pid,
             root,

@@ -116,8 +116,8 @@ fn by_apache(place: &super::place::Place, who: &str) -> Option<Linked> {
     Some(Linked { link: flipping.link, seen, at: Some(place.at.clone()) })
 }
 
-/// Whether two servers mean the same address.
-fn is(pass: &Pass, listen: &Address) -> bool {
+/// Whether a web server means the address that a pool listens on.
+pub fn is(pass: &Pass, listen: &Address) -> bool {
     match (pass, listen) {
         (Pass::Unix(path), Address::Unix(own)) => path == own || same_below_run(path, own),
         (Pass::Address(address, Some(port)), Address::Tcp { host, port: own }) => {

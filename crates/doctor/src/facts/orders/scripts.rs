@@ -11,7 +11,7 @@ use crate::machine::Machine;
 use crate::source::Sources;
 
 /// Where recipes, scripts and pipelines lie, in an app or in a release.
-const SCRIPTS: [&str; 14] = [
+const SCRIPTS: [&str; 16] = [
     "deploy.php",
     "deploy.yaml",
     "deploy.yml",
@@ -19,6 +19,8 @@ const SCRIPTS: [&str; 14] = [
     "Envoy.blade.php",
     "Capfile",
     "Makefile",
+    "docker-compose*.y*ml",
+    "compose*.y*ml",
     ".gitlab-ci.yml",
     "config/deploy.rb",
     "config/deploy.rb.d/*.rb",

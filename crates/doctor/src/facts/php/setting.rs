@@ -14,6 +14,8 @@ pub struct Setting {
     pub value: String,
     /// By whom.
     pub from: From,
+    /// What its line says, if the running PHP has it otherwise.
+    pub written: Option<(String, Span)>,
     /// Below which line it could be set; for a pool its own section, else php.ini.
     home: Option<Span>,
     /// Whether that home is a pool.
@@ -66,6 +68,11 @@ const SHARED: &[&str] = &[
     "opcache.preload_user",
 ];
 
+/// The keys whose defaults are known.
+pub fn keys() -> impl Iterator<Item = &'static str> {
+    DEFAULTS.iter().map(|(key, _)| *key)
+}
+
 /// Whether a key belongs to the memory that all pools of a master share.
 pub fn is_shared(key: &str) -> bool {
     SHARED.contains(&key)
@@ -82,15 +89,17 @@ impl Setting {
             Some(line) => (line.value.clone(), From::Line(line.at.clone(), line.value_at.clone())),
             None => (default.to_owned(), From::Default),
         };
+        let mut written = None;
         if let Some(running) = php.inside().and_then(|inside| inside.ini.get(key))
             && !same(running, &value)
         {
+            written = line.map(|line| (line.value.clone(), line.at.clone()));
             value = running.clone();
             from = From::Running(php.name.clone());
         }
         let in_pool = !is_shared(key) && php.home.is_some();
         let home = if in_pool { php.home.clone() } else { php.files.home(key) };
-        Setting { key, value, from, home, in_pool }
+        Setting { key, value, from, written, home, in_pool }
     }
 
     /// As a number.
