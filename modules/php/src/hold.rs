@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 use release::lease::{LeaseError, Resting};
 use release::live::{self, LiveError};
 use release::{App, Lease, Live, ReleaseId};
-use rustix::process::{Pid, getpid};
+
+use crate::forks;
 
 /// A hold that is kept between requests without a lock, so that an idle worker keeps nothing from being pruned.
 #[derive(Default)]
@@ -20,8 +21,8 @@ pub struct Hold {
     last: Option<(ReleaseId, u64, u64)>,
     /// What lies between a release's directory and where the link leads, in some layouts.
     below: PathBuf,
-    /// Who opened the directory. A lock belongs to an open directory, which a forked worker would share with its siblings.
-    owner: Option<Pid>,
+    /// Which of the forked opened the directory: a lock belongs to an open directory, which siblings would share.
+    owner: u64,
 }
 
 /// The lease of a process that is one request. Never dropped, which would unlock it: a daemon that outlives its parent
@@ -55,6 +56,26 @@ pub struct Taken {
 }
 
 impl Hold {
+    /// Takes hold of what somebody in front of us pinned once more, if it was that before, and is still there. A slot's
+    /// directory does not say whose turn it is: there it has to be [told](Hold::take_told) in full.
+    pub fn take_again(&mut self, root: &[u8]) -> bool {
+        self.own();
+        let same = |live: &Live| !live.in_slot() && self.told.as_ref().is_some_and(|told| told.root == root);
+        match std::mem::take(&mut self.state) {
+            State::Resting(resting) if same(resting.live()) => match resting.wake() {
+                Some(lease) => {
+                    self.state = State::Held(lease);
+                    true
+                }
+                None => false,
+            },
+            state @ (State::Nothing | State::Resting(_) | State::Held(_) | State::ForLife(_)) => {
+                self.state = state;
+                matches!(&self.state, State::ForLife(lease) if same(lease.live()))
+            }
+        }
+    }
+
     /// Takes hold of what somebody in front of us pinned, if it is a release of this app.
     pub fn take_told(&mut self, app: &App, told: &Told) -> Result<Taken, String> {
         self.own();
@@ -65,10 +86,6 @@ impl Hold {
                     self.state = State::Held(lease);
                     return Ok(Taken { other: false, complaint: None });
                 }
-            }
-            State::ForLife(_) if self.told.as_ref() == Some(told) => {
-                self.state = state;
-                return Ok(Taken { other: false, complaint: None });
             }
             State::Nothing | State::Resting(_) | State::Held(_) | State::ForLife(_) => {}
         }
@@ -137,15 +154,27 @@ impl Hold {
 
     /// Where the link leads, or would lead if it named this release.
     pub fn target(&self) -> Option<PathBuf> {
-        self.live().map(|live| {
-            if self.below.as_os_str().is_empty() { live.dir.clone() } else { live.dir.join(&self.below) }
-        })
+        let live = self.live()?;
+        if self.below.as_os_str().is_empty() {
+            Some(live.dir.clone())
+        } else {
+            Some(live.dir.join(&self.below))
+        }
+    }
+
+    /// Whether that is this path.
+    pub fn targets(&self, path: &Path) -> bool {
+        match self.live() {
+            Some(live) if self.below.as_os_str().is_empty() => live.dir == path,
+            Some(live) => live.dir.join(&self.below) == path,
+            None => false,
+        }
     }
 
     fn own(&mut self) {
-        let me = getpid();
-        if self.owner != Some(me) {
-            *self = Hold { owner: Some(me), ..Hold::default() };
+        let me = forks::so_far();
+        if self.owner != me {
+            *self = Hold { owner: me, ..Hold::default() };
         }
     }
 

@@ -16,10 +16,11 @@
 //! within it calls PHP, which might leave by a long jump over our destructors. [`state`] and what is below it are safe Rust.
 //!
 //! - to PHP: [`zend`], [`border`], [`module`], [`functions`], [`refusal`]
-//! - of one thread: [`state`], [`site`], [`hold`]
+//! - of one thread: [`state`], [`site`], [`hold`], [`forks`]
 //! - pure: [`settings`], [`include_path`]
 
 mod border;
+mod forks;
 mod functions;
 mod hold;
 mod include_path;

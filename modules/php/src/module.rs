@@ -1,13 +1,12 @@
 //! Module: what PHP calls when it loads us, at the ends of each request, and for phpinfo().
 
-use std::ffi::{CStr, c_char, c_int, c_void};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{CStr, OsString, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use crate::border::border;
+use crate::forks;
 use crate::functions;
-use crate::hold::Told;
 use crate::refusal;
 use crate::settings::Raw;
 use crate::site::Request;
@@ -87,6 +86,9 @@ unsafe extern "C" fn startup(_: c_int, module: c_int) -> c_int {
         if zend::zend_register_ini_entries(SETTINGS.as_ptr(), module) != zend::SUCCESS {
             return zend::FAILURE;
         }
+        if !forks::count() {
+            return zend::FAILURE;
+        }
         INCLUDE_PATH.store((zend::zend_string_init_interned)(c"include_path".as_ptr(), 12, true), Relaxed);
         zend::zend_disable_functions(c"ini_restore".as_ptr());
         zend::zend_register_functions(
@@ -127,26 +129,53 @@ unsafe extern "C" fn request_startup(_: c_int, _: c_int) -> c_int {
     if wants == Wants::Nothing || wants == Wants::Settings {
         return zend::SUCCESS;
     }
-    let docroot = if wants == Wants::Docroot { Variable::get(c"DOCUMENT_ROOT") } else { Variable::NONE };
-    let (root, release) = (Variable::get(c"CUTOVER_RELEASE_ROOT"), Variable::get(c"CUTOVER_RELEASE"));
+    // Asked for by their names, so that PHP does not have to make all of `$_SERVER`.
+    let root = Variable::get(c"CUTOVER_RELEASE_ROOT");
     let include_path = setting(c"include_path");
-    let orders = border("request", failed_inside, || {
-        let for_life = matches!(sapi, "cli" | "phpdbg");
-        let told = match root.bytes() {
-            Some(root) => {
-                Some(Told { root: root.to_owned(), release: release.bytes().map(<[u8]>::to_owned) })
-            }
-            None if for_life || sapi == "cli-server" => told_by_environment(),
-            None => None,
-        };
-        let request = Request { include_path, told, docroot: docroot.bytes(), for_life };
-        state::begin(request, sapi)
-    });
-    docroot.free();
+    let again = border(
+        "request",
+        || None,
+        || match (wants, root.bytes()) {
+            (Wants::Usual, Some(root)) => state::begin_again(root, include_path),
+            _ => None,
+        },
+    );
+    let orders = match again {
+        Some(orders) => orders,
+        None => begin(wants, root, include_path, sapi),
+    };
     root.free();
-    release.free();
     // SAFETY: within a request's start; what the orders point to is good until the next.
     unsafe { follow(orders, sapi) }
+}
+
+/// Begins a request in full.
+fn begin(wants: Wants, root: Variable, include_path: &[u8], sapi: &str) -> Orders {
+    let docroot = if wants == Wants::Docroot { Variable::get(c"DOCUMENT_ROOT") } else { Variable::NONE };
+    let release = Variable::get(c"CUTOVER_RELEASE");
+    let orders = border("request", failed_inside, || {
+        let for_life = matches!(sapi, "cli" | "phpdbg");
+        // What `cutover exec` says to a program on the command line, where PHP knows no other variables.
+        let environment = |name: &str| match for_life || sapi == "cli-server" {
+            true => {
+                std::env::var_os(name).map(OsString::into_encoded_bytes).filter(|value| !value.is_empty())
+            }
+            false => None,
+        };
+        let (root_there, release_there) =
+            (environment("CUTOVER_RELEASE_ROOT"), environment("CUTOVER_RELEASE"));
+        let request = Request {
+            include_path,
+            root: root.bytes().or(root_there.as_deref()),
+            release: release.bytes().or(release_there.as_deref()),
+            docroot: docroot.bytes(),
+            for_life,
+        };
+        state::begin(&request, sapi)
+    });
+    docroot.free();
+    release.free();
+    orders
 }
 
 fn failed_inside() -> Orders {
@@ -243,14 +272,7 @@ fn setting<'a>(name: &CStr) -> &'a [u8] {
     }
 }
 
-/// What `cutover exec` says to a program on the command line.
-fn told_by_environment() -> Option<Told> {
-    let variable = |name| std::env::var_os(name).map(|value| value.as_bytes().to_owned());
-    Some(Told { root: variable("CUTOVER_RELEASE_ROOT")?, release: variable("CUTOVER_RELEASE") })
-}
-
-/// A variable of the request, as the server in front of it set it: asked for by its name, so that PHP does not have
-/// to make all of `$_SERVER`. What a visitor sends has other names (`HTTP_…`).
+/// A variable of the request, as the server in front set it. What a visitor sends has other names (`HTTP_…`).
 #[derive(Clone, Copy)]
 struct Variable(*mut c_char);
 

@@ -19,6 +19,8 @@ pub struct Site {
     settings: Settings,
     hold: Hold,
     led: Option<Led>,
+    /// The last DOCUMENT_ROOT that a request brought, and the release that it lies in.
+    docroot: Option<(Vec<u8>, Option<Told>)>,
 }
 
 /// An include_path that was led into a release, for the requests to come.
@@ -34,8 +36,10 @@ struct Led {
 pub struct Request<'a> {
     /// include_path as the settings have it.
     pub include_path: &'a [u8],
-    /// What somebody in front of us pinned.
-    pub told: Option<Told>,
+    /// What somebody in front of us pinned: the release's directory.
+    pub root: Option<&'a [u8]>,
+    /// And its name, where that is asked for.
+    pub release: Option<&'a [u8]>,
     /// DOCUMENT_ROOT, where it is asked for.
     pub docroot: Option<&'a [u8]>,
     /// The process is this one request.
@@ -57,7 +61,7 @@ impl Site {
     /// A site with these settings.
     pub fn new(raw: Raw, sapi: &str) -> Site {
         let settings = Settings::parse(&raw, sapi, is_link);
-        Site { raw, settings, hold: Hold::default(), led: None }
+        Site { raw, settings, hold: Hold::default(), led: None, docroot: None }
     }
 
     /// Parses the settings anew, where what they said depended on a link that was not there.
@@ -90,8 +94,15 @@ impl Site {
         self.settings.complaint.take()
     }
 
+    /// Takes hold of what somebody in front of us pinned, the short way: if it is what this site held last, and so was
+    /// its include_path.
+    pub fn begin_again(&mut self, root: &[u8], include_path: &[u8]) -> bool {
+        let led = self.led.as_ref().is_some_and(|led| led.given == include_path && led.docroot.is_none());
+        led && self.hold.take_again(root)
+    }
+
     /// Takes hold of the request's release.
-    pub fn begin(&mut self, mut request: Request<'_>) -> Begun {
+    pub fn begin(&mut self, request: &Request<'_>) -> Begun {
         let pinning = match &self.settings.pinning {
             Ok(Some(pinning)) => pinning,
             Ok(None) => return Begun::default(),
@@ -99,7 +110,12 @@ impl Site {
         };
         let mut begun = Begun::default();
         let mut taken = None;
-        if let Some(told) = request.told.take().or_else(|| in_docroot(pinning, request.docroot)) {
+        if self.docroot.as_ref().is_none_or(|(docroot, _)| Some(docroot.as_slice()) != request.docroot) {
+            let told = in_docroot(pinning, request.docroot);
+            self.docroot = request.docroot.map(|docroot| (docroot.to_owned(), told));
+        }
+        let in_docroot = self.docroot.as_ref().and_then(|(_, told)| told.clone());
+        if let Some(told) = told(request).or(in_docroot) {
             match self.hold.take_told(&pinning.app, &told) {
                 Ok(it) => taken = Some(it),
                 // Whoever said it may run another release than this one: where that matters, it is no pin.
@@ -118,7 +134,7 @@ impl Site {
         };
         begun.other = taken.other;
         begun.complaints.extend(taken.complaint);
-        if let Err(why) = self.lead(&request) {
+        if let Err(why) = self.lead(request) {
             begun.failed = Some(why);
         }
         if request.for_life {
@@ -143,16 +159,16 @@ impl Site {
     }
 
     fn lead(&mut self, request: &Request<'_>) -> Result<(), String> {
-        let (Ok(Some(pinning)), Some(target)) = (&self.settings.pinning, self.hold.target()) else {
-            return Ok(());
-        };
         if self.led.as_ref().is_some_and(|led| {
-            led.target == target
-                && led.given == request.include_path
+            led.given == request.include_path
                 && led.docroot.as_deref() == request.docroot
+                && self.hold.targets(&led.target)
         }) {
             return Ok(());
         }
+        let (Ok(Some(pinning)), Some(target)) = (&self.settings.pinning, self.hold.target()) else {
+            return Ok(());
+        };
         self.led = None;
         let mut places = Vec::new();
         for place in &pinning.places {
@@ -177,6 +193,10 @@ impl Site {
 /// Why the link names no release, in the words of our settings.
 fn said(why: &LiveError) -> String {
     why.to_string().replace("app.allow", "cutover.allow")
+}
+
+fn told(request: &Request<'_>) -> Option<Told> {
+    Some(Told { root: request.root?.to_owned(), release: request.release.map(<[u8]>::to_owned) })
 }
 
 /// The release that a DOCUMENT_ROOT lies in, as a server in front of us pinned it.

@@ -65,6 +65,17 @@ impl Orders {
     };
 }
 
+impl Orders {
+    fn with(self, include_path: Option<&CString>) -> Orders {
+        match include_path {
+            Some(value) => {
+                Orders { include_path: value.as_ptr(), include_path_len: value.as_bytes().len(), ..self }
+            }
+            None => self,
+        }
+    }
+}
+
 /// What a request has to bring.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Wants {
@@ -113,8 +124,21 @@ pub fn configure(raw: Raw, sapi: &str) {
     });
 }
 
+/// Begins a request that is told what it is pinned to, the short way; `None`: it has to be done the long way.
+pub fn begin_again(root: &[u8], include_path: &[u8]) -> Option<Orders> {
+    STATE.with_borrow_mut(|state| {
+        let site = state.sites.first_mut()?;
+        if !site.begin_again(root, include_path) {
+            return None;
+        }
+        state.within = true;
+        REFUSED.set(Refused::No);
+        Some(Orders::NONE.with(site.include_path()))
+    })
+}
+
 /// Begins a request.
-pub fn begin(request: Request<'_>, sapi: &str) -> Orders {
+pub fn begin(request: &Request<'_>, sapi: &str) -> Orders {
     STATE.with_borrow_mut(|state| {
         state.within = true;
         let Some(site) = state.sites.first_mut() else { return Orders::NONE };
@@ -128,10 +152,7 @@ pub fn begin(request: Request<'_>, sapi: &str) -> Orders {
             .chain(failed.map(|why| told(&why, refuse)))
             .collect();
         let include_path = if refuse { None } else { site.include_path() };
-        let mut orders = Orders { refuse, forget: other, ..Orders::NONE };
-        if let Some(value) = include_path {
-            (orders.include_path, orders.include_path_len) = (value.as_ptr(), value.as_bytes().len());
-        }
+        let mut orders = Orders { refuse, forget: other, ..Orders::NONE }.with(include_path);
         REFUSED.set(if refuse { Refused::Yes } else { Refused::No });
         orders.warning = state.warn(&heard);
         orders
