@@ -63,7 +63,7 @@ impl Source {
 
     /// The byte at which a line begins, from 1; `None`: there are fewer lines.
     pub fn begins(&self, number: usize) -> Option<usize> {
-        self.lines.get(number.checked_sub(1)?).copied()
+        self.lines.get(number.checked_sub(1)?).map(|(begin, _)| *begin)
     }
 
     /// The place of a whole line, from 1.
