@@ -80,7 +80,7 @@ fn realdoc(apache: &Apache) -> Option<(Fork, &Span)> {
 fn unpinned<'a>(apache: &'a Apache) -> impl Iterator<Item = (&'a Place, Flipping<'a>, Runs<'a>)> {
     let sites = apache.served().filter(|site| !apache.pins(site));
     sites.flat_map(|site| {
-        let aliases = site.mapped.iter().filter(|mapped| matches!(mapped.by, By::Alias | By::Pattern));
+        let aliases = apache.mapped(site).filter(|mapped| matches!(mapped.by, By::Alias | By::Pattern));
         let places = site.docroot.iter().chain(aliases.map(|mapped| &mapped.place));
         places.filter_map(|place| Some((place, place.flipping()?, runs(apache, site, place)?)))
     })

@@ -26,7 +26,7 @@ use self::expand::Expander;
 use self::find::Start;
 use self::modules::Modules;
 use self::pinning::Pinning;
-use self::site::Site;
+use self::site::{Mapped, Site};
 use super::allowance::Allowance;
 use super::asked::Asked;
 use super::{Facts, Targets, procs};
@@ -129,6 +129,12 @@ impl Apache {
             found.extend(site.own(name));
         }
         found
+    }
+
+    /// What leads to files in a site beside its document root: the main server's, then its own.
+    pub fn mapped<'a>(&'a self, site: &'a Site) -> impl Iterator<Item = &'a Mapped> {
+        let own = site.at.as_ref().map_or(&[][..], |_| &site.mapped);
+        self.main.mapped.iter().chain(own)
     }
 
     /// The last directive of this name in the server's own context: the site's, else the main server's.

@@ -4,6 +4,7 @@
 mod apache;
 mod caddy;
 mod fixtures;
+mod frameworks;
 mod lighttpd;
 mod php;
 mod php_fpm;

@@ -18,6 +18,7 @@ pub enum Kind {
     Apache,
     Caddy,
     Lighttpd,
+    Nginx,
 }
 
 /// A directory with a shop in it, and a server's configuration.
@@ -86,6 +87,7 @@ impl Stand {
             Kind::Apache => "apache2.conf",
             Kind::Caddy => "Caddyfile",
             Kind::Lighttpd => "lighttpd.conf",
+            Kind::Nginx => "nginx.conf",
         })
     }
 
@@ -95,6 +97,7 @@ impl Stand {
             Kind::Apache => Targets { apache: conf, ..Targets::default() },
             Kind::Caddy => Targets { caddy: conf, ..Targets::default() },
             Kind::Lighttpd => Targets { lighttpd: conf, ..Targets::default() },
+            Kind::Nginx => Targets { nginx: conf, ..Targets::default() },
         }
     }
 
@@ -118,6 +121,7 @@ impl Stand {
             Kind::Apache => ("/usr/sbin/apache2", vec!["-D", "FOREGROUND", "-f"]),
             Kind::Caddy => ("/usr/bin/caddy", vec!["run", "--adapter", "caddyfile", "--config"]),
             Kind::Lighttpd => ("/usr/sbin/lighttpd", vec!["-D", "-f"]),
+            Kind::Nginx => ("/usr/sbin/nginx", vec!["-g", "daemon off;", "-c"]),
         };
         let log = std::fs::File::create(self.path("run/said")).unwrap();
         let mut command = Command::new(program);
