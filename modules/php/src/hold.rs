@@ -89,17 +89,17 @@ impl Hold {
             }
             State::Nothing | State::Resting(_) | State::Held(_) | State::ForLife(_) => {}
         }
-        let live = find(app, told)?;
+        // It is the same for all releases of an app, and an app whose link is broken has it from before.
+        if let Ok(live) = live::read(app) {
+            self.below = live.below;
+        }
+        let live = find(app, told, &self.below)?;
         let lease = Lease::take(app, &live).map_err(|why| match why {
             LeaseError::Moved(path) => {
                 format!("CUTOVER_RELEASE_ROOT names {}, which was removed", path.display())
             }
             why @ LeaseError::Unopened(..) => format!("CUTOVER_RELEASE_ROOT: {why}"),
         })?;
-        // It is the same for all releases of an app, and an app whose link is broken has it from before.
-        if let Ok(live) = live::read(app) {
-            self.below = live.below;
-        }
         Ok(self.keep(lease, Some(told.clone())))
     }
 
@@ -190,13 +190,17 @@ impl Hold {
     }
 }
 
-/// The release of this app that was pinned by somebody else.
-fn find(app: &App, told: &Told) -> Result<Live, String> {
-    let root = Path::new(OsStr::from_bytes(&told.root));
+/// The release of this app that was pinned by somebody else, who names its directory, or where the link leads in it.
+fn find(app: &App, told: &Told, below: &Path) -> Result<Live, String> {
+    let said = Path::new(OsStr::from_bytes(&told.root));
+    let root = match below.components().count() {
+        depth if said.ends_with(below) => said.ancestors().nth(depth).unwrap_or(said),
+        _ => said,
+    };
     let refused = || {
         format!(
             "CUTOVER_RELEASE_ROOT names {}, which is no release of the app of {}",
-            root.display(),
+            said.display(),
             app.link().display()
         )
     };

@@ -45,6 +45,17 @@ pub enum OnFailure {
     Refuse,
 }
 
+/// What stands at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    /// A symbolic link.
+    Link,
+    /// A directory.
+    Directory,
+    /// Something else, or nothing.
+    Other,
+}
+
 /// An app, and the paths of include_path that lead through its link.
 #[derive(Debug)]
 pub struct Pinning {
@@ -73,8 +84,8 @@ pub enum To {
 }
 
 impl Settings {
-    /// Takes the settings for a PHP that runs as `sapi`. `is_link` looks whether a path is a symbolic link.
-    pub fn parse(raw: &Raw, sapi: &str, is_link: impl Fn(&Path) -> bool) -> Settings {
+    /// Takes the settings for a PHP that runs as `sapi`. `look` says what stands at a path.
+    pub fn parse(raw: &Raw, sapi: &str, look: impl Fn(&Path) -> Stands) -> Settings {
         let (on_failure, complaint) = match raw.on_failure.as_slice() {
             b"warn" | b"" => (OnFailure::Warn, None),
             b"503" => (OnFailure::Refuse, None),
@@ -85,14 +96,14 @@ impl Settings {
                 (OnFailure::Warn, Some(complaint))
             }
         };
-        Settings { pinning: pinning(raw, sapi, is_link), on_failure, complaint }
+        Settings { pinning: pinning(raw, sapi, look), on_failure, complaint }
     }
 }
 
-fn pinning(raw: &Raw, sapi: &str, is_link: impl Fn(&Path) -> bool) -> Result<Option<Pinning>, String> {
+fn pinning(raw: &Raw, sapi: &str, look: impl Fn(&Path) -> Stands) -> Result<Option<Pinning>, String> {
     if !raw.link.is_empty() {
         let link = absolute(&raw.link, "cutover.link")?;
-        let app = app(raw, &link)?;
+        let app = app(raw, &link, look)?;
         return Ok(Some(Pinning {
             app,
             places: vec![Place { from: link, to: To::Release(PathBuf::new()) }],
@@ -106,7 +117,7 @@ fn pinning(raw: &Raw, sapi: &str, is_link: impl Fn(&Path) -> bool) -> Result<Opt
     let mut common: Option<PathBuf> = None;
     for part in list(&raw.pattern) {
         let from = absolute(part, "incpath.search_replace_pattern")?;
-        let link = from.ancestors().find(|path| is_link(path)).ok_or_else(|| {
+        let link = from.ancestors().find(|path| look(path) == Stands::Link).ok_or_else(|| {
             format!(
                 "there is no symbolic link at or above {}, which incpath.search_replace_pattern names",
                 from.display()
@@ -126,22 +137,21 @@ fn pinning(raw: &Raw, sapi: &str, is_link: impl Fn(&Path) -> bool) -> Result<Opt
     // The longest first: of two that fit, it is the one that was meant.
     places.sort_by_key(|place| std::cmp::Reverse(place.from.as_os_str().len()));
     let Some(link) = common else { return Ok(None) };
-    // Its users have their releases beside the link, named as they like.
-    let mut raw = raw.clone();
-    if let (true, Some(above)) = (raw.allow.is_empty(), link.parent()) {
-        raw.allow = above.as_os_str().as_bytes().to_vec();
-    }
-    Ok(Some(Pinning { app: app(&raw, &link)?, places }))
+    Ok(Some(Pinning { app: app(raw, &link, look)?, places }))
 }
 
-fn app(raw: &Raw, link: &Path) -> Result<App, String> {
+fn app(raw: &Raw, link: &Path, look: impl Fn(&Path) -> Stands) -> Result<App, String> {
     let root = if raw.root.is_empty() {
         link.parent().unwrap_or(Path::new("/")).to_owned()
     } else {
         absolute(&raw.root, "cutover.root")?
     };
-    let allow =
+    let mut allow =
         list(&raw.allow).map(|path| absolute(path, "cutover.allow")).collect::<Result<Vec<_>, _>>()?;
+    // Some have their releases right beside the link, named as they like: site -> A, and B.
+    if allow.is_empty() && look(&root.join("releases")) == Stands::Other {
+        allow.extend(link.parent().map(Path::to_owned));
+    }
     App::new(&root, link, &allow).map_err(|why| format!("cutover.link: {why}"))
 }
 
@@ -170,10 +180,18 @@ fn named(list: &[u8], sapi: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn look(path: &Path) -> Stands {
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some("current") => Stands::Link,
+            Some("releases") if path.starts_with("/srv") => Stands::Directory,
+            Some(_) | None => Stands::Other,
+        }
+    }
+
     fn parse(set: impl FnOnce(&mut Raw)) -> Settings {
         let mut raw = Raw::default();
         set(&mut raw);
-        Settings::parse(&raw, "fpm-fcgi", |path| path.ends_with("current"))
+        Settings::parse(&raw, "fpm-fcgi", look)
     }
 
     fn places(settings: Settings) -> Vec<Place> {
@@ -230,8 +248,8 @@ mod tests {
         let longest_first =
             [place("/srv/shop/current/public/lib", "public/lib"), place("/srv/shop/current/lib", "lib")];
         assert_eq!(places(with(both, "fpm-fcgi", "")), longest_first);
-        let beside = with(current, "fpm-fcgi", "").pinning.unwrap().unwrap().app;
-        assert_eq!(beside.allow(), [Path::new("/srv/shop")]);
+        let allowed = |pattern| with(pattern, "fpm-fcgi", "").pinning.unwrap().unwrap().app.allow().to_vec();
+        assert_eq!((allowed(current), allowed("/etsy/current")), (vec![], vec!["/etsy".into()]));
         for (pattern, why) in [
             ("current", "incpath.search_replace_pattern: current is not an absolute path without `..`"),
             ("/srv/shop/now", "there is no symbolic link at or above /srv/shop/now"),
@@ -252,13 +270,13 @@ mod tests {
         );
         assert_eq!(link("/"), "cutover.link: / cannot be the link of an app");
         let mut raw = Raw { link: b"/srv/shop/current".into(), on_failure: b"die".into(), ..Raw::default() };
-        let settings = Settings::parse(&raw, "cli", |_| true);
+        let settings = Settings::parse(&raw, "cli", look);
         assert!(settings.pinning.is_ok() && settings.on_failure == OnFailure::Warn);
         let said = settings.complaint.unwrap();
         assert_eq!(said, "cutover.on_failure = \"die\" is neither warn nor 503; it counts as warn");
         raw.on_failure = b"503".into();
         raw.allow = b"builds".into();
-        let settings = Settings::parse(&raw, "cli", |_| true);
+        let settings = Settings::parse(&raw, "cli", look);
         assert_eq!(settings.on_failure, OnFailure::Refuse);
         assert_eq!(
             settings.pinning.unwrap_err(),

@@ -7,10 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use release::live::{self, LiveError};
+use rustix::fs::{AtFlags, FileType};
 
 use crate::hold::{Hold, Told};
 use crate::include_path::{self, Lead};
-use crate::settings::{OnFailure, Pinning, Raw, Settings, To};
+use crate::settings::{OnFailure, Pinning, Raw, Settings, Stands, To};
 
 /// One way that the settings stand.
 pub struct Site {
@@ -60,14 +61,14 @@ pub struct Begun {
 impl Site {
     /// A site with these settings.
     pub fn new(raw: Raw, sapi: &str) -> Site {
-        let settings = Settings::parse(&raw, sapi, is_link);
+        let settings = Settings::parse(&raw, sapi, look);
         Site { raw, settings, hold: Hold::default(), led: None, docroot: None }
     }
 
     /// Parses the settings anew, where what they said depended on a link that was not there.
     pub fn look_again(&mut self, sapi: &str) {
         if self.settings.pinning.is_err() && self.raw.link.is_empty() {
-            self.settings = Settings::parse(&self.raw, sapi, is_link);
+            self.settings = Settings::parse(&self.raw, sapi, look);
         }
     }
 
@@ -228,7 +229,10 @@ fn docroot(pinning: &Pinning, target: &Path, docroot: Option<&[u8]>) -> Result<P
     }
 }
 
-fn is_link(path: &Path) -> bool {
-    let mut byte = [std::mem::MaybeUninit::uninit(); 1];
-    rustix::fs::readlinkat_raw(rustix::fs::CWD, path, &mut byte).is_ok()
+fn look(path: &Path) -> Stands {
+    match rustix::fs::statat(rustix::fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW).map(|stat| stat.st_mode) {
+        Ok(mode) if FileType::from_raw_mode(mode) == FileType::Symlink => Stands::Link,
+        Ok(mode) if FileType::from_raw_mode(mode) == FileType::Directory => Stands::Directory,
+        Ok(_) | Err(_) => Stands::Other,
+    }
 }

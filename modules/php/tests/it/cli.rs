@@ -242,19 +242,27 @@ fn the_link_may_stand_elsewhere_and_lead_further() {
         run(&shop, &settings, "echo include 'version3.php', ' ', cutover_root();"),
         format!("r2 {root}/releases/r2")
     );
-    let output = php(&shop, &settings)
-        .env("CUTOVER_RELEASE_ROOT", shop.release("r1"))
-        .arg("-r")
-        .arg("echo get_include_path();")
-        .output()
-        .unwrap();
-    assert_eq!(text(&output.stdout), format!("{root}/releases/r1/public"));
+    // serve names the release's directory, mod_cutover where the link leads.
+    for told in [shop.release("r1"), shop.release("r1").join("public")] {
+        let mut command = php(&shop, &settings);
+        command.env("CUTOVER_RELEASE_ROOT", &told).env("CUTOVER_RELEASE", "r1");
+        let output = command.arg("-r").arg("echo get_include_path(), ' ', cutover_root();").output().unwrap();
+        assert_eq!(text(&output.stdout), format!("{root}/releases/r1/public {root}/releases/r1"), "{told:?}");
+    }
     // Releases elsewhere, allowed.
     let builds = shop.beside("builds");
     fs::create_dir_all(builds.join("b7")).unwrap();
     shop.link(builds.join("b7"));
     let settings = [("cutover.allow", builds.to_str().unwrap())];
     assert_eq!(run(&shop, &settings, "echo cutover_release();"), "b7");
+    // Etsy's: two directories beside the link.
+    let etsy = shop.beside("etsy");
+    fs::create_dir_all(etsy.join("A/lib")).unwrap();
+    symlink("A", etsy.join("site")).unwrap();
+    let (link, lib) = (etsy.join("site").display().to_string(), etsy.join("site/lib").display().to_string());
+    let settings = [("cutover.link", link.as_str()), ("include_path", &lib)];
+    let wanted = format!("A {}", etsy.join("A/lib").display());
+    assert_eq!(run(&shop, &settings, "echo cutover_release(), ' ', get_include_path();"), wanted);
 }
 
 #[test]
