@@ -14,6 +14,7 @@ mod growth;
 mod layout;
 mod load;
 mod mod_php;
+mod page;
 mod php;
 mod requests;
 mod shop;
