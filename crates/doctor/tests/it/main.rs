@@ -7,6 +7,7 @@ mod fixtures;
 mod frameworks;
 mod lighttpd;
 mod php;
+mod php_found;
 mod php_fpm;
 mod shop;
 mod web;

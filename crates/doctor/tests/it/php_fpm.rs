@@ -62,8 +62,13 @@ impl Fpm {
 
     /// What the doctor sees of it, and of an app.
     pub fn facts(&self, apps: &[PathBuf]) -> Facts {
-        let targets = Targets { apps: apps.to_vec(), fpm: vec![self.conf()], ..Targets::default() };
-        Facts::look(&Here, &targets)
+        self.facts_with(apps, &[])
+    }
+
+    /// What the doctor sees of it, of an app, and of configurations of nginx.
+    pub fn facts_with(&self, apps: &[PathBuf], nginx: &[PathBuf]) -> Facts {
+        let (apps, nginx) = (apps.to_vec(), nginx.to_vec());
+        Facts::look(&Here, &Targets { apps, nginx, fpm: vec![self.conf()], ..Targets::default() })
     }
 
     /// A visitor's request that leads to this script; gives the answer.

@@ -27,7 +27,9 @@ fn look(facts: &Facts) -> Verdict {
             "leave the reload out, for paths without links need none; or {to} below [global] in {}",
             told(&master.conf)
         ));
-        let home = master.files.iter().find_map(|ini| ini.home("global"));
+        // Right below its head: what stands behind an include belongs to the last pool that it brought.
+        let mut heads = master.files.iter().flat_map(|ini| &ini.heads);
+        let home = heads.find(|head| head.name.eq_ignore_ascii_case("global")).map(|head| head.at.clone());
         let (fix, place) = match (master.global("process_control_timeout"), home) {
             (Some(line), _) => (
                 fix.edit(Edit::Replace { at: line.value_at.clone(), with: "60s".into() }),

@@ -15,7 +15,7 @@ pub const CHECK: Check = Check {
 
 fn look(facts: &Facts) -> Verdict {
     let pools = facts.apps.iter().flat_map(|app| facts.pools_of(app));
-    let found = pools.filter(|(_, pool)| pool.line("pm.status_path").is_none()).map(|(_, pool)| {
+    let found = pools.filter(|(_, pool)| pool.value("pm.status_path").is_empty()).map(|(_, pool)| {
         let what = format!(
             "{} has no status page: which requests still run an old release cannot be seen",
             pool.php.name

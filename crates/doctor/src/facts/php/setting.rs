@@ -55,14 +55,11 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("realpath_cache_ttl", "120"),
 ];
 
-/// Keys that belong to the memory all pools of a master share: a pool cannot set them (php-src#23288).
+/// Keys of what the master makes before there is a pool: a pool's own value is shown, and has no effect (php-src#23288).
 const SHARED: &[&str] = &[
-    "opcache.file_cache",
-    "opcache.force_restart_timeout",
     "opcache.interned_strings_buffer",
     "opcache.jit_buffer_size",
     "opcache.max_accelerated_files",
-    "opcache.max_wasted_percentage",
     "opcache.memory_consumption",
     "opcache.preload",
     "opcache.preload_user",
@@ -73,7 +70,7 @@ pub fn keys() -> impl Iterator<Item = &'static str> {
     DEFAULTS.iter().map(|(key, _)| *key)
 }
 
-/// Whether a key belongs to the memory that all pools of a master share.
+/// Whether a key belongs to what the master makes before there is a pool.
 pub fn is_shared(key: &str) -> bool {
     SHARED.contains(&key)
 }
@@ -90,7 +87,9 @@ impl Setting {
             None => (default.to_owned(), From::Default),
         };
         let mut written = None;
-        if let Some(running) = php.inside().and_then(|inside| inside.ini.get(key))
+        // A pool shows its own value for what is shared, though it has no effect.
+        let shown_only = is_shared(key) && php.own.iter().any(|own| own.key == key);
+        if let Some(running) = php.inside().filter(|_| !shown_only).and_then(|inside| inside.ini.get(key))
             && !same(running, &value)
         {
             written = line.map(|line| (line.value.clone(), line.at.clone()));
