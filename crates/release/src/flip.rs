@@ -172,7 +172,7 @@ fn hold(app: &App, target: &Target, id: &ReleaseId) -> Result<Hold, FlipError> {
         Target::Forced(id) => find(app, id).ok_or_else(|| FlipError::NoRelease { id: id.clone() })?,
     };
     let dir = live::canonical(&place).ok_or_else(|| FlipError::NoRelease { id: id.clone() })?;
-    let open = Flocked(open_dir(&dir)?);
+    let open = Flocked::new(open_dir(&dir)?);
     let until = Instant::now() + PATIENCE;
     loop {
         match flock(&open, FlockOperation::NonBlockingLockShared) {
@@ -185,7 +185,7 @@ fn hold(app: &App, target: &Target, id: &ReleaseId) -> Result<Hold, FlipError> {
             Err(_) => break,
         }
     }
-    let tree = TreeId::of_dir(&open.0).map_err(unreadable(&dir))?;
+    let tree = TreeId::of_dir(open.fd()).map_err(unreadable(&dir))?;
     let sealed_as = match target {
         Target::Sealed(sealed) => sealed.tree(),
         Target::Forced(_) => tree,

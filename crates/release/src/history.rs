@@ -88,9 +88,9 @@ pub fn append(app: &App, event: &Event) -> Result<(), HistoryError> {
     let path = app.history();
     let unreadable = |why| HistoryError::Unreadable { path: path.clone(), why };
     let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = Flocked(openat(CWD, &path, flags, Mode::from_raw_mode(0o644)).map_err(unreadable)?);
+    let file = Flocked::new(openat(CWD, &path, flags, Mode::from_raw_mode(0o644)).map_err(unreadable)?);
     // Held over cut and write only, so waiting is short. A torn line is then never another's line in the making.
-    let Flocked(file) = &file;
+    let file = file.fd();
     lock(file).map_err(unreadable)?;
     let bytes = read_all(file).map_err(unreadable)?;
     let parsed = parse(&bytes).map_err(|line| HistoryError::Damaged { path: path.clone(), line })?;

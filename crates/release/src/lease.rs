@@ -8,9 +8,11 @@ mod resting;
 use crate::app::App;
 use crate::flocked::Flocked;
 use crate::live::{self, Live, LiveError};
+use crate::manifest::Sealed;
+use crate::slot;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +22,9 @@ pub use resting::Resting;
 
 /// How long a pinner tries for the lock before it goes without.
 pub const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Below it are the descriptors that people write in scripts.
+const HIGH: i32 = 100;
 
 /// One process's hold on one release: its open directory, which keeps the inode from being reused, and as a rule
 /// a shared lock, which keeps the tree from being pruned. Freed when dropped.
@@ -75,16 +80,56 @@ impl Lease {
     /// [`LeaseError::Moved`] means that it was renamed, remade or (after waiting for the lock) no longer live in
     /// between: read the link again. Waits at most [`PATIENCE`], in steps of a millisecond, and only if locked.
     pub fn take(app: &App, live: &Live) -> Result<Lease, LeaseError> {
+        let lease = Lease::hold(live.clone())?;
+        if lease.why_unheld() != Some(Unheld::Taken) {
+            return Ok(lease);
+        }
+        // Whoever holds it may be a pruner that was stopped between its look and its rename, after a flip away.
+        // Only what the link still names is served without a lock.
+        match live::read(app) {
+            Ok(now) if now.same_as(live) => Ok(lease),
+            Ok(_) | Err(_) => Err(LeaseError::Moved(live.dir.clone())),
+        }
+    }
+
+    /// Takes hold of a sealed release, be it live or not.
+    ///
+    /// One whose lock is [`Taken`](Unheld::Taken) is being deleted or rewritten, as a rule: it is not to be relied on.
+    pub fn take_sealed(app: &App, sealed: &Sealed) -> Result<Lease, LeaseError> {
+        let moved = || LeaseError::Moved(sealed.dir().to_owned());
+        let dir = live::canonical(sealed.dir()).ok_or_else(moved)?;
+        let place = match slot::of(app, sealed.id()) {
+            Some(_) => live::canonical(&app.releases()).ok_or_else(moved)?.join(sealed.id()),
+            None => dir.clone(),
+        };
+        let stat = statat(CWD, &dir, AtFlags::SYMLINK_NOFOLLOW).map_err(|_| moved())?;
+        let lease = Lease::hold(Live {
+            id: sealed.id().clone(),
+            text: place.clone(),
+            dir,
+            place,
+            below: PathBuf::new(),
+            dev: stat.st_dev,
+            ino: stat.st_ino,
+            links: 0,
+            parents: Vec::new(),
+        })?;
+        // Another tree may have been put there between the look at its seal and the lock.
+        if stat.st_ino == sealed.tree().ino { Ok(lease) } else { Err(moved()) }
+    }
+
+    fn hold(live: Live) -> Result<Lease, LeaseError> {
         let (dir, readable) = open(&live.dir)?;
         let mut lease = Lease {
-            live: live.clone(),
-            dir: Flocked(dir),
+            live,
+            dir: Flocked::new(dir),
             held: AtomicBool::new(false),
             unheld: None,
             unchanged: None,
         };
+        let moved = |lease: &Lease| LeaseError::Moved(lease.live.dir.clone());
         if !lease.bears_its_name() {
-            return Err(LeaseError::Moved(live.dir.clone()));
+            return Err(moved(&lease));
         }
         if !readable {
             lease.unheld = Some(Unheld::NotReadable);
@@ -95,7 +140,7 @@ impl Lease {
             let tried = flock(&lease.dir, FlockOperation::NonBlockingLockShared);
             // Looked at again after the lock: who held it may have renamed the release away.
             if !lease.bears_its_name() {
-                return Err(LeaseError::Moved(live.dir.clone()));
+                return Err(moved(&lease));
             }
             match tried {
                 Ok(()) => {
@@ -112,15 +157,8 @@ impl Lease {
                 }
             }
         }
-        // Whoever holds it may be a pruner that was stopped between its look and its rename, after a flip away.
-        // Only what the link still names is served without a lock.
-        match live::read(app) {
-            Ok(now) if now.same_as(live) => {
-                lease.unheld = Some(Unheld::Taken);
-                Ok(lease)
-            }
-            Ok(_) | Err(_) => Err(LeaseError::Moved(live.dir.clone())),
-        }
+        lease.unheld = Some(Unheld::Taken);
+        Ok(lease)
     }
 
     /// The release's directory, for looking things up beneath it.
@@ -147,6 +185,18 @@ impl Lease {
     pub fn why_unheld(&self) -> Option<Unheld> {
         // A lock that rested and was not to be had again was taken by somebody.
         if self.is_held() { None } else { self.unheld.or(Some(Unheld::Taken)) }
+    }
+
+    /// A descriptor that the processes started from here inherit. The lock lasts from now on until the last of them
+    /// has closed it or ended, however this process ends.
+    ///
+    /// Its number is high where that is allowed: the low ones are what shell scripts redirect to.
+    pub fn hand_on(&mut self) -> Result<OwnedFd, Errno> {
+        let high = fcntl_dupfd_cloexec(&self.dir, HIGH);
+        let handed = high.or_else(|_| fcntl_dupfd_cloexec(&self.dir, 0))?;
+        fcntl_setfd(&handed, FdFlags::empty())?;
+        self.dir.hand_on();
+        Ok(handed)
     }
 
     /// Tries once more for a lock that was not to be had, without waiting; says whether it is held now.

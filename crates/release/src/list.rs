@@ -135,7 +135,7 @@ pub fn releases(app: &App, events: &[Event]) -> std::io::Result<Vec<Listed>> {
 /// flips that meet it try again.
 pub fn used(dir: &Path) -> Used {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let Ok(dir) = openat(CWD, dir, flags, Mode::empty()).map(Flocked) else { return Used::Unknown };
+    let Ok(dir) = openat(CWD, dir, flags, Mode::empty()).map(Flocked::new) else { return Used::Unknown };
     match flock(&dir, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Used::Free,
         Err(Errno::WOULDBLOCK) => Used::Leased,

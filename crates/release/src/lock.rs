@@ -71,7 +71,7 @@ impl DeployLock {
         let says: String = says.chars().map(|c| if c.is_control() { '?' } else { c }).take(400).collect();
         let text = format!("{:<10}\n{says}\n", std::process::id());
         rustix::io::pwrite(&file, text.as_bytes(), 0).map_err(unusable(&path))?;
-        Ok(DeployLock { app: app.clone(), _file: Flocked(file) })
+        Ok(DeployLock { app: app.clone(), _file: Flocked::new(file) })
     }
 
     /// The app whose lock this is.

@@ -180,7 +180,7 @@ fn hold(place: &Path, id: &ReleaseId) -> Result<Flocked, RetireError> {
     let unreadable = |why| RetireError::Unreadable { path: place.to_owned(), why };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = openat(CWD, place, flags, Mode::empty());
-    let dir = opened.map(Flocked).map_err(|why| match why {
+    let dir = opened.map(Flocked::new).map_err(|why| match why {
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP => RetireError::NoRelease { id: id.clone() },
         why => unreadable(why),
     })?;

@@ -193,7 +193,7 @@ pub fn hold(app: &App, name: &SlotName) -> Result<Held, SlotError> {
     let path = app.slot(name);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let dir = openat(CWD, &path, flags, Mode::empty())
-        .map(Flocked)
+        .map(Flocked::new)
         .map_err(|why| SlotError::Unreadable { path: path.clone(), why })?;
     match flock(&dir, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
