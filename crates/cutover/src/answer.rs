@@ -39,6 +39,12 @@ pub enum Exit {
     Usage = 2,
     /// Locked, in use, or forbidden without --force: nothing was changed.
     Refused = 3,
+    /// `exec` could not get as far as its command; these three are those of env(1), timeout(1) and the shells.
+    NotBegun = 125,
+    /// `exec` found its command, which cannot be run.
+    NotExecutable = 126,
+    /// `exec` did not find its command.
+    NotFound = 127,
 }
 
 impl Answer {

@@ -9,6 +9,7 @@ use release::ReleaseId;
 use crate::answer::{Failure, print};
 use crate::command::adopt::AdoptFlags;
 use crate::command::doctor::flags::DoctorFlags;
+use crate::command::exec::flags::ExecFlags;
 use crate::command::nginx::NginxFlags;
 use crate::command::prove::flags::ProveFlags;
 
@@ -213,6 +214,9 @@ pub enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Run a command on the live release, which stays as long as the command uses it
+    #[command(after_help = EXEC_EXAMPLES)]
+    Exec(ExecFlags),
     /// Let the running server read its configuration again, without losing a request
     #[command(
         after_help = "Example:\n  cutover serve --check /srv/shop && cutover -C /srv/shop reload\n\nA configuration that cannot be served changes nothing: what was served still is."
@@ -308,6 +312,15 @@ const DOCTOR_EXAMPLES: &str = "Examples:
   cutover doctor web1.tar                        look at what was packed
 
 It only reads, unless --write is said. Exit codes: 0 nothing found that counts (--fail-on), 1 findings, 2 wrong usage.";
+
+const EXEC_EXAMPLES: &str = "Examples:
+  cutover -C /srv/shop exec -- php artisan schedule:run                       a line for cron
+  cutover -C /srv/shop exec --follow -- php artisan queue:work                a worker that every flip renews
+  cutover -C /srv/shop exec --follow --signal QUIT --grace 5m -- ./worker     that takes another signal, and its time
+  cutover -C /srv/shop exec --release r41 -- php bin/console                  another sealed release
+
+The command starts in the release's real directory, with CUTOVER_RELEASE and CUTOVER_RELEASE_ROOT.
+Exit codes: the command's own; 125 it was not begun (no release is live, say), 126 it cannot be run, 127 it is not there.";
 
 const EXAMPLES: &str = "Examples:
   cutover -C /srv/shop init

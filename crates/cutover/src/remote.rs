@@ -172,6 +172,7 @@ pub fn words(command: &Command) -> Option<Vec<String>> {
         }
         Command::Init { .. }
         | Command::Adopt(_)
+        | Command::Exec(_)
         | Command::Seal { .. }
         | Command::Serve { .. }
         | Command::Reload

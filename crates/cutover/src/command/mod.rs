@@ -5,6 +5,7 @@ mod completions;
 pub mod deploy;
 mod diff;
 pub mod doctor;
+pub mod exec;
 mod flip;
 mod freeze;
 mod fsck;
@@ -78,6 +79,7 @@ pub fn here(
         Command::Fsck { releases, repair, lock } => fsck::run(&opened()?, &releases, repair, lock),
         Command::Prune { keep, dry_run, lock } => prune::run(&opened()?, keep, dry_run, lock),
         Command::Serve { apps, check } => serve::run(globals, apps, check),
+        Command::Exec(flags) => exec::run(opened(), &flags),
         Command::Reload => running::reload(&opened()?),
         Command::Upgrade { program } => running::upgrade(&opened()?, program),
         Command::Maintenance { state } => running::maintenance(&opened()?, state == OnOff::On),

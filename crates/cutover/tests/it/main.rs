@@ -10,6 +10,7 @@ mod arrows;
 mod at_a_glance;
 mod crashes;
 mod deploys;
+mod exec;
 mod far;
 mod flips;
 mod fsck;
