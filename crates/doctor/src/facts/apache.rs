@@ -76,6 +76,7 @@ impl Apache {
             environment: start.environment.clone(),
             modules: Modules::default(),
             version: version(machine, start),
+            included: Vec::new(),
             blind: Vec::new(),
             macros: BTreeMap::new(),
             allowance: Allowance::default(),
@@ -83,8 +84,10 @@ impl Apache {
         };
         let mut all = Vec::new();
         reader.file(&start.config, None, 0, &mut all);
-        let (root, modules, mut blind) = (reader.root, reader.modules, reader.blind);
-        let main = Site::main(machine, &root, &all);
+        let (root, modules, mut blind, included) =
+            (reader.root, reader.modules, reader.blind, reader.included);
+        let mut main = Site::main(machine, &root, &all);
+        main.mapped.extend(included.into_iter().map(|(path, at)| Mapped::included(machine, path, at)));
         let sections: Vec<&Directive> = all.iter().filter(|it| it.name == "virtualhost").collect();
         let few = (PAIRS_MAX / size(&main.directives).max(1)).max(1);
         if sections.len() > few {
@@ -140,6 +143,11 @@ impl Apache {
     /// The last directive of this name in the server's own context: the site's, else the main server's.
     pub fn setting<'a>(&'a self, site: &'a Site, name: &str) -> Option<&'a Directive> {
         self.seen(site, name).into_iter().rev().find(Seen::is_servers).map(|seen| seen.directive)
+    }
+
+    /// The same for what leads to files beside a document root: an alias, a URL of a FastCGI server.
+    pub fn pins_beside(&self, site: &Site, link: &Path) -> bool {
+        self.pins(site) && self.pinning.as_ref().is_some_and(|pinning| pinning.pins_beside(self, site, link))
     }
 
     /// Whether a request to this site sees one release by a module's doing.

@@ -94,12 +94,14 @@ fn each_bad_pattern_is_found_in_a_running_server() {
         (EVENT, &[LINKED, "<Directory {dir}/shop>\nOptions None\n</Directory>\n"], &["A13"]),
         (EVENT, &[LINKED, "MMapFile {dir}/shop/current/public/app.css\n"], &["A14"]),
         (EVENT, &[LINKED, "CacheFile {dir}/shop/current/public/app.css\n"], &["A14"]),
+        (EVENT, &[LINKED, "Include {dir}/shop/current/apache.conf\n"], &["A14"]),
         (EVENT, &[LINKED, "CacheRoot {dir}/run\nCacheEnable disk /\n"], &["A15"]),
         (EVENT, &["DocumentRoot {dir}/shop/releases/r1/public\n", FPM], &["A16"]),
     ];
     let macros = "LoadModule macro_module /usr/lib/apache2/modules/mod_macro.so\n";
     for (mpm, lines, ids) in cases {
         let stand = stand(mpm, &[&[macros], *lines].concat());
+        stand.file("shop/current/apache.conf", "AddDefaultCharset utf-8\n");
         let running = stand.start();
         let report = stand.report();
         assert_eq!(stand.found(), *ids, "{lines:?} {report:#?}");
@@ -131,6 +133,36 @@ fn what_the_pages_say_of_links_and_kept_files_is_so() {
     assert_eq!(web.get("/app.css").1, "r1");
     plain.flip("releases/r2");
     assert_eq!(web.get("/app.css").1, "r2");
+}
+
+#[test]
+fn what_mod_cutover_pins_is_not_complained_of() {
+    let vhost = |lines: &str| format!("<VirtualHost *:{{port}}>\n{LINKED}{lines}{FPM}</VirtualHost>\n");
+    let alias = "Alias /blog {dir}/blog/current\n";
+    let pass = "ProxyPassMatch \"^/(.*\\.php)$\" \"fcgi://127.0.0.1:9{dir}/shop/current/public/$1\"\n";
+    let section = "<DirectoryMatch \"^{dir}/shop/current/\">\nRequire all granted\n</DirectoryMatch>\n";
+    let cases: &[(&[&str], &[&str])] = &[
+        (&[], &["A09"]),
+        (&["Cutover On\n"], &[]),
+        (&["Cutover Off\nRealpathEvery 1\n"], &["A09"]),
+        (&["RealpathEvery 1\n"], &[]),
+        (&["UseReadlink On\n"], &[]),
+        (&["Cutover On\n", alias], &["A08"]),
+        (&["Cutover On\nCutoverLink {dir}/blog/current\n", alias], &[]),
+        (&["Cutover On\n", pass], &[]),
+        (&["Cutover Off\n", pass], &["A07", "A09"]),
+        (&["Cutover On\n<Directory {dir}/shop/current>\nRequire all granted\n</Directory>\n"], &[]),
+        (&["Cutover On\n", section], &["A05"]),
+    ];
+    let module = "LoadModule cutover_module /usr/lib/apache2/modules/mod_cutover.so\n";
+    for (lines, ids) in cases {
+        let stand = stand(EVENT, &[module, &vhost(&lines.concat())]);
+        stand.file("blog/releases/r1/index.php", "");
+        stand.link("blog/current", "releases/r1");
+        // Debian's Apache has no such module, and refuses all of them.
+        let found: Vec<_> = stand.found().into_iter().filter(|id| *id != "A11").collect();
+        assert_eq!(found, *ids, "{lines:?}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::check::{Check, Severity, Verdict};
 use crate::facts::Facts;
 use crate::facts::apache::Apache;
 use crate::facts::apache::directive::{Directive, walk};
+use crate::facts::apache::pinning::Pinner;
 use crate::facts::apache::section::covers;
 use crate::facts::apache::site::Site;
 use crate::facts::place::Flipping;
@@ -35,15 +36,25 @@ fn look(facts: &Facts) -> Verdict {
 fn judged(apache: &Apache, site: &Site, flipping: &Flipping<'_>) -> Vec<Finding> {
     let Some(real) = flipping.place.way.real() else { return Vec::new() };
     let all = sections(apache, site);
-    let by_link =
-        |section: &&&Directive| !section.is_regex() && Path::new(section.dir()).starts_with(&flipping.link);
+    let cutover = apache.pinning.as_ref().is_some_and(|pinning| pinning.by == Pinner::Cutover);
+    let link = told(&flipping.link);
+    let by_link = |section: &Directive| {
+        if section.is_regex() {
+            section.dir().replace('\\', "").contains(&link)
+        } else {
+            // mod_cutover sees to it that these go on being about the release.
+            !cutover && Path::new(section.dir()).starts_with(&flipping.link)
+        }
+    };
     // What holds for the release by sections that say more than what holds for the whole machine.
     let held: BTreeSet<&str> = all
         .iter()
+        .filter(|section| !by_link(section))
+        .filter(|section| !by_link(section))
         .filter(|section| covers(section, real) && Path::new(section.dir()) != Path::new("/"))
         .flat_map(|section| said(section))
         .collect();
-    let found = all.iter().filter(by_link).filter_map(|section| {
+    let found = all.iter().filter(|section| by_link(section)).filter_map(|section| {
         let lost: Vec<&str> = said(section).filter(|name| !held.contains(name)).collect();
         if lost.is_empty() {
             return None;
@@ -53,7 +64,7 @@ fn judged(apache: &Apache, site: &Site, flipping: &Flipping<'_>) -> Vec<Finding>
         let fix = Fix::from(format!("write the section for {releases}"));
         let word = section.words.first()?;
         let other = Edit::Replace { at: word.at.clone(), with: releases };
-        let fix = if word.at == section.at { fix } else { fix.edit(other) };
+        let fix = if word.at == section.at || section.is_regex() { fix } else { fix.edit(other) };
         Some(
             flipping
                 .weighed(Finding::at(&section.at, what, fix).also("the document root", &flipping.place.at)),

@@ -1,4 +1,4 @@
-//! A14: mod_file_cache keeps a file of a release open.
+//! A14: Apache reads a file of a release only when it starts.
 
 use super::each;
 use crate::check::{Check, Severity, Verdict};
@@ -11,8 +11,8 @@ use crate::finding::{Edit, Finding, Fix, told};
 pub const CHECK: Check = Check {
     id: "A14",
     severity: Severity::Error,
-    title: "a file of a release is kept in memory",
-    visitor: "This file stays that of the old release until Apache is restarted.",
+    title: "a file of a release is read only when Apache starts",
+    visitor: "What is in this file stays that of the old release until Apache is reloaded.",
     page: include_str!("../../../../../docs/doctor/A14.md"),
     look,
 };
@@ -26,7 +26,13 @@ fn look(facts: &Facts) -> Verdict {
 
 fn judged(mapped: &Mapped) -> Option<Finding> {
     let flipping = mapped.place.flipping()?;
-    let what = format!("{} opens {} once, when Apache starts", mapped.directive, told(&mapped.place.path));
-    let fix = Fix::from("take the line out").edit(Edit::Delete { at: mapped.at.clone() });
+    let what = format!("{} reads {} once, when Apache starts", mapped.directive, told(&mapped.place.path));
+    let fix = if mapped.directive == "Include" {
+        Fix::from(
+            "keep it outside of the releases; or reload Apache after each flip: after_flip = [\"apache2ctl graceful\"]",
+        )
+    } else {
+        Fix::from("take the line out").edit(Edit::Delete { at: mapped.at.clone() })
+    };
     Some(flipping.weighed(Finding::at(&mapped.at, what, fix)))
 }

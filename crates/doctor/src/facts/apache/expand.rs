@@ -38,6 +38,8 @@ pub struct Expander<'a> {
     pub modules: Modules,
     /// The server's version, as far as it is known.
     pub version: Vec<u32>,
+    /// The files that were included, each with where that is said.
+    pub included: Vec<(PathBuf, Span)>,
     /// What could not be made sense of.
     pub blind: Vec<Blind>,
     /// Macros by their name in lower case: their parameters and their lines.
@@ -65,6 +67,9 @@ impl Expander<'_> {
         let (nodes, faults) = syntax::parse(&source);
         for fault in faults {
             self.push(fault);
+        }
+        if let Some(named) = named {
+            self.included.push((path.to_owned(), named.clone()));
         }
         self.open.push(path.to_owned());
         self.nodes(&nodes, &source, depth, out);

@@ -1,8 +1,11 @@
 //! Pinning: the modules that see to it that a request sees one release, and where they act.
 
+use std::path::Path;
+
 use super::Apache;
 use super::modules::{Module, Modules};
 use super::site::Site;
+use crate::facts::place::Place;
 use crate::machine::Machine;
 
 /// A module that pins, as it is loaded.
@@ -55,10 +58,26 @@ impl Pinning {
 
     /// Whether it acts on a site.
     pub fn acts_on(&self, apache: &Apache, site: &Site) -> bool {
+        let set = |name: &str| apache.setting(site, name);
         match self.by {
-            Pinner::Cutover | Pinner::Realdoc(Fork::Etsy | Fork::Unknown) => true,
-            Pinner::Realdoc(Fork::Lima) => apache.setting(site, "realpathevery").is_some(),
+            Pinner::Realdoc(Fork::Etsy | Fork::Unknown) => true,
+            Pinner::Realdoc(Fork::Lima) => set("realpathevery").is_some(),
+            // Whoever configured mod_realdoc means it too.
+            Pinner::Cutover => set("cutover").map_or_else(
+                || ["cutoverlink", "realpathevery", "usereadlink"].iter().any(|name| set(name).is_some()),
+                |set| set.says("on"),
+            ),
         }
+    }
+
+    /// Whether it pins what an alias or a URL of a FastCGI server leads to through a link, on a site that it acts on.
+    pub fn pins_beside(&self, apache: &Apache, site: &Site, link: &Path) -> bool {
+        let own = site.docroot.as_ref().and_then(Place::flipping);
+        let own = own.is_some_and(|own| own.link == link);
+        let named = apache.seen(site, "cutoverlink");
+        let named =
+            named.iter().flat_map(|seen| &seen.directive.words).any(|word| Path::new(&word.text) == link);
+        self.by == Pinner::Cutover && (own || named)
     }
 
     /// Which mod_realdoc it is, if it is one.

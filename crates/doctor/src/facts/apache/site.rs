@@ -1,6 +1,6 @@
 //! Site: the main server or a `<VirtualHost>`, and the paths that it serves from.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::directive::{Directive, Seen, Word, below, seen, walk};
 use crate::facts::place::Place;
@@ -46,9 +46,12 @@ pub enum By {
     Pattern,
     /// A path in the URL of a FastCGI server.
     Proxy,
-    /// mod_file_cache: a file that is opened once, when the server starts.
+    /// A file that is read once, when the server starts: by mod_file_cache, or as configuration.
     Kept,
 }
+
+/// Links to links, as many as are followed.
+const LINKS_MAX: usize = 10;
 
 impl Site {
     /// The main server, of all that a configuration says.
@@ -93,6 +96,22 @@ impl Site {
             (None, Some(at)) => at.meant().to_owned(),
             (None, None) => "the main server".to_owned(),
         }
+    }
+}
+
+impl Mapped {
+    /// A file of configuration.
+    pub fn included(machine: &dyn Machine, path: PathBuf, at: Span) -> Mapped {
+        let mut place = Place::look(machine, path, &at);
+        // A link to a file, as a2ensite makes them, is nothing that deploys flip; what it leads through may be.
+        for _ in 0..LINKS_MAX {
+            let Some((link, to)) = place.way.links.first().filter(|(link, _)| *link == place.path) else {
+                break;
+            };
+            let to = link.parent().unwrap_or(Path::new("/")).join(to);
+            place = Place::look(machine, to, &at);
+        }
+        Mapped { by: By::Kept, directive: "Include", place, at }
     }
 }
 
