@@ -1,16 +1,15 @@
 //! Apache: a private one with mod_php and the extension.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::http;
 use crate::php::extension;
 use crate::shop::until;
 
@@ -72,14 +71,7 @@ impl Apache {
 
     /// The same with further header lines.
     pub fn get_saying(&self, host: &str, path: &str, lines: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n{lines}\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) =
-            answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}\n{}", self.said()));
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        http::get(self.port, host, path, lines)
     }
 
     /// Starts its children anew while they serve.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use fastcgi::blocking::{self, Limits};
@@ -59,7 +59,7 @@ impl Fpm {
         let mut fpm = Fpm { master, dir };
         until("php-fpm takes connections", || {
             assert!(fpm.master.try_wait().unwrap().is_none(), "php-fpm ends: {}", fpm.said());
-            UnixStream::connect(fpm.dir.path().join("fpm.sock")).is_ok()
+            UnixStream::connect(fpm.socket()).is_ok()
         });
         fpm
     }
@@ -77,7 +77,7 @@ impl Fpm {
         for (name, value) in variables {
             params.push(name.as_bytes(), value.as_bytes());
         }
-        let address = Address::Unix(self.dir.path().join("fpm.sock"));
+        let address = Address::Unix(self.socket());
         let response = blocking::send(&address, &params, b"", Limits::default()).unwrap();
         let retry_after =
             response.head.field("Retry-After").map(|value| String::from_utf8_lossy(value).into_owned());
@@ -99,6 +99,10 @@ impl Fpm {
     pub fn said(&self) -> String {
         let read = |name| fs::read_to_string(self.dir.path().join(name)).unwrap_or_default();
         read("php.log") + &read("fpm.log")
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("fpm.sock")
     }
 
     pub fn master(&self) -> Pid {

@@ -8,9 +8,11 @@
 mod apache;
 mod borders;
 mod builds;
+mod chain;
 mod cli;
 mod fpm;
 mod growth;
+mod http;
 mod layout;
 mod load;
 mod mod_php;

@@ -13,17 +13,30 @@ pub fn extension() -> &'static Path {
     BUILT.get_or_init(|| built("usual", &[], &[]))
 }
 
-/// The extension built with these variables and arguments, put aside: the next build has the same name.
+/// The extension built with these variables and arguments.
 pub fn built(name: &str, variables: &[(&str, &str)], arguments: &[&str]) -> PathBuf {
+    built_of("php-cutover", "libcutover.so", name, variables, arguments)
+}
+
+/// The module for Apache.
+pub fn mod_cutover() -> PathBuf {
+    built_of("mod_cutover", "libmod_cutover.so", "mod_cutover", &[], &[])
+}
+
+/// Something of this workspace, put aside: the next build has the same name.
+fn built_of(
+    package: &str,
+    file: &str,
+    name: &str,
+    variables: &[(&str, &str)],
+    arguments: &[&str],
+) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     static KEPT: OnceLock<tempfile::TempDir> = OnceLock::new();
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("extension");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .args(["build", "--locked", "--quiet", "-p", "php-cutover", "--target-dir"])
-        .arg(&target)
-        .args(arguments);
+    cargo.args(["build", "--locked", "--quiet", "-p", package, "--target-dir"]).arg(&target).args(arguments);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     cargo.env_remove("CUTOVER_PHP_API").env_remove("CUTOVER_PHP_ZTS").envs(variables.iter().copied());
     assert!(cargo.status().unwrap().success(), "{name} does not build");
@@ -34,7 +47,7 @@ pub fn built(name: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Path
         dir
     });
     let path = kept.path().join(format!("{name}.so"));
-    std::fs::copy(target.join("debug/libcutover.so"), &path).unwrap();
+    std::fs::copy(target.join("debug").join(file), &path).unwrap();
     path
 }
 
@@ -92,4 +105,11 @@ fn program() -> &'static str {
         .into_iter()
         .find(|path| Path::new(path).exists())
         .expect("php is needed: apt-get install php8.2-cli")
+}
+
+/// The program `cutover`: `CUTOVER_BIN`, or what the other workspace has built.
+pub fn cutover() -> Option<PathBuf> {
+    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/debug/cutover");
+    let named = std::env::var_os("CUTOVER_BIN").map_or_else(|| built.into(), PathBuf::from);
+    named.exists().then_some(named)
 }
