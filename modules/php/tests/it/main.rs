@@ -29,5 +29,5 @@ mod include_path;
 #[allow(dead_code, reason = "only its own tests are wanted")]
 mod settings;
 #[path = "../../src/zend.rs"]
-#[allow(dead_code, reason = "only what it says of PHP's layout is wanted")]
+#[allow(dead_code, unused_imports, reason = "only what it says of PHP's layout is wanted")]
 mod zend;

@@ -1,0 +1,75 @@
+//! Layout: each size, place and number that is written down of PHP, by its expression in C. For tests/it/layout.rs.
+
+use std::mem::offset_of;
+
+use super::value::{NULL_TYPE, STRING_TYPE};
+use super::{
+    API, Argument, Call, E_WARNING, FAILURE, FunctionEntry, INI_SYSTEM, INI_USER, Module, PERSISTENT,
+    STAGE_ACTIVATE, STAGE_RUNTIME, STRING, STRING_OR_NULL, SUCCESS, Sapi, Setting, VOID, ZTS, Zval,
+};
+
+/// Each size, place and number, by its expression in C.
+#[allow(dead_code, reason = "asked for by tests/it/layout.rs")]
+pub fn layout() -> Vec<(&'static str, usize)> {
+    vec![
+        ("ZEND_MODULE_API_NO", API as usize),
+        ("USING_ZTS", usize::from(ZTS)),
+        ("sizeof(zend_module_entry)", size_of::<Module>()),
+        ("offsetof(zend_module_entry, zend_api)", offset_of!(Module, api)),
+        ("offsetof(zend_module_entry, zend_debug)", offset_of!(Module, debug)),
+        ("offsetof(zend_module_entry, zts)", offset_of!(Module, zts)),
+        ("offsetof(zend_module_entry, ini_entry)", offset_of!(Module, settings)),
+        ("offsetof(zend_module_entry, deps)", offset_of!(Module, needs)),
+        ("offsetof(zend_module_entry, name)", offset_of!(Module, name)),
+        ("offsetof(zend_module_entry, functions)", offset_of!(Module, functions)),
+        ("offsetof(zend_module_entry, module_startup_func)", offset_of!(Module, startup)),
+        ("offsetof(zend_module_entry, module_shutdown_func)", offset_of!(Module, shutdown)),
+        ("offsetof(zend_module_entry, request_startup_func)", offset_of!(Module, request_startup)),
+        ("offsetof(zend_module_entry, request_shutdown_func)", offset_of!(Module, request_shutdown)),
+        ("offsetof(zend_module_entry, info_func)", offset_of!(Module, info)),
+        ("offsetof(zend_module_entry, version)", offset_of!(Module, version)),
+        ("offsetof(zend_module_entry, globals_size)", offset_of!(Module, globals_size)),
+        ("offsetof(zend_module_entry, globals_ctor)", offset_of!(Module, globals_ctor)),
+        ("offsetof(zend_module_entry, post_deactivate_func)", offset_of!(Module, after_request)),
+        ("offsetof(zend_module_entry, module_started)", offset_of!(Module, started)),
+        ("offsetof(zend_module_entry, type)", offset_of!(Module, kind)),
+        ("offsetof(zend_module_entry, handle)", offset_of!(Module, handle)),
+        ("offsetof(zend_module_entry, module_number)", offset_of!(Module, number)),
+        ("offsetof(zend_module_entry, build_id)", offset_of!(Module, build_id)),
+        ("sizeof(zend_ini_entry_def)", size_of::<Setting>()),
+        ("offsetof(zend_ini_entry_def, on_modify)", offset_of!(Setting, on_modify)),
+        ("offsetof(zend_ini_entry_def, mh_arg1)", offset_of!(Setting, arguments)),
+        ("offsetof(zend_ini_entry_def, value)", offset_of!(Setting, value)),
+        ("offsetof(zend_ini_entry_def, displayer)", offset_of!(Setting, displayer)),
+        ("offsetof(zend_ini_entry_def, value_length)", offset_of!(Setting, value_len)),
+        ("offsetof(zend_ini_entry_def, name_length)", offset_of!(Setting, name_len)),
+        ("offsetof(zend_ini_entry_def, modifiable)", offset_of!(Setting, modifiable)),
+        ("sizeof(zend_function_entry)", size_of::<FunctionEntry>()),
+        ("offsetof(zend_function_entry, handler)", offset_of!(FunctionEntry, handler)),
+        ("offsetof(zend_function_entry, arg_info)", offset_of!(FunctionEntry, arguments)),
+        ("offsetof(zend_function_entry, num_args)", offset_of!(FunctionEntry, count)),
+        ("offsetof(zend_function_entry, flags)", offset_of!(FunctionEntry, flags)),
+        ("sizeof(zend_internal_arg_info)", size_of::<Argument>()),
+        ("offsetof(zend_internal_arg_info, type)", offset_of!(Argument, class)),
+        ("offsetof(zend_internal_arg_info, type.type_mask)", offset_of!(Argument, mask)),
+        ("offsetof(zend_internal_arg_info, default_value)", offset_of!(Argument, default)),
+        ("sizeof(zval)", size_of::<Zval>()),
+        ("offsetof(zval, u1.type_info)", offset_of!(Zval, type_info)),
+        ("offsetof(zval, u2.num_args)", offset_of!(Zval, extra)),
+        ("offsetof(zend_execute_data, This)", offset_of!(Call, this)),
+        ("offsetof(sapi_module_struct, name)", offset_of!(Sapi, name)),
+        ("IS_STRING_EX", STRING_TYPE as usize),
+        ("IS_NULL", NULL_TYPE as usize),
+        ("MAY_BE_STRING", STRING as usize),
+        ("MAY_BE_STRING|MAY_BE_NULL", STRING_OR_NULL as usize),
+        ("MAY_BE_VOID", VOID as usize),
+        ("E_WARNING", E_WARNING as usize),
+        ("ZEND_INI_USER", INI_USER as usize),
+        ("ZEND_INI_SYSTEM", INI_SYSTEM as usize),
+        ("ZEND_INI_STAGE_ACTIVATE", STAGE_ACTIVATE as usize),
+        ("ZEND_INI_STAGE_RUNTIME", STAGE_RUNTIME as usize),
+        ("MODULE_PERSISTENT", PERSISTENT as usize),
+        ("SUCCESS", SUCCESS as usize),
+        ("-FAILURE", FAILURE.unsigned_abs() as usize),
+    ]
+}
