@@ -332,3 +332,30 @@ fn a_release_in_a_slot_is_known_by_its_name() {
     let output = told.arg("-r").arg(code).output().unwrap();
     assert_eq!((text(&output.stdout), said(&output)), (wanted, String::new()));
 }
+
+#[test]
+fn phps_own_web_server_pins_each_request() {
+    let shop = Shop::new();
+    let show = shop.beside("show.php");
+    fs::copy(shop.release("r1").join("public/index.php"), &show).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = php(&shop, &[]);
+    command.arg("-S").arg(format!("127.0.0.1:{port}")).arg("-t").arg(show.parent().unwrap());
+    let mut server =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    crate::shop::until("it takes connections", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let seen: Vec<_> = ["r1", "r2", "r2", "r1"]
+        .into_iter()
+        .map(|release| {
+            shop.flip(release);
+            let (_, body) = crate::http::get(port, "a.test", "/show.php", "");
+            (
+                body.starts_with(&format!("{release}|")) && body.ends_with(&format!("|{release}")),
+                shop.leased(release),
+            )
+        })
+        .collect();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert_eq!(seen, [(true, false); 4]);
+}

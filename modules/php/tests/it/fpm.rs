@@ -1,12 +1,13 @@
 //! Fpm: a private php-fpm with the extension.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use fastcgi::blocking::{self, Limits};
+use fastcgi::blocking::{self, BlockingError, Limits};
 use fastcgi::{Address, Params};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
@@ -48,6 +49,11 @@ impl Fpm {
              php_admin_value[error_log] = {root}/php.log\n{pool}\n"
         );
         fs::write(dir.path().join("fpm.conf"), config).unwrap();
+        // Workers may be another user's.
+        fs::write(dir.path().join("php.log"), "").unwrap();
+        for (path, mode) in [(dir.path(), 0o755), (&dir.path().join("php.log"), 0o666)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
         let mut command = Command::new("/usr/sbin/php-fpm8.2");
         command
             .args(["-n", "-F", "-R", "-d"])
@@ -71,6 +77,15 @@ impl Fpm {
 
     /// Asks for a script, with further variables.
     pub fn get_with(&self, script: &Path, variables: &[(&str, &str)]) -> Answer {
+        self.send(script, variables).unwrap()
+    }
+
+    /// Asks for a script, of a worker that may not live to answer.
+    pub fn try_get(&self, script: &Path) -> Result<Answer, BlockingError> {
+        self.send(script, &[])
+    }
+
+    fn send(&self, script: &Path, variables: &[(&str, &str)]) -> Result<Answer, BlockingError> {
         let mut params = Params::new();
         params.push(b"SCRIPT_FILENAME", script.as_os_str().as_encoded_bytes());
         params.push(b"REQUEST_METHOD", b"GET").push(b"REQUEST_URI", b"/").push(b"QUERY_STRING", b"");
@@ -78,14 +93,11 @@ impl Fpm {
             params.push(name.as_bytes(), value.as_bytes());
         }
         let address = Address::Unix(self.socket());
-        let response = blocking::send(&address, &params, b"", Limits::default()).unwrap();
+        let response = blocking::send(&address, &params, b"", Limits::default())?;
         let retry_after =
             response.head.field("Retry-After").map(|value| String::from_utf8_lossy(value).into_owned());
-        Answer {
-            status: response.head.status,
-            body: String::from_utf8_lossy(&response.body).into_owned(),
-            retry_after,
-        }
+        let body = String::from_utf8_lossy(&response.body).into_owned();
+        Ok(Answer { status: response.head.status, body, retry_after })
     }
 
     /// The body of a good answer.

@@ -24,7 +24,7 @@ fn a_worker_neither_grows_nor_keeps_files_open_over_many_requests_flips_and_fail
     let shop = Shop::new();
     let who = shop.beside("who.php");
     fs::write(&who, "<?php echo getmypid(); cutover_key('a'); cutover_root(); set_include_path('x'); ini_restore('include_path');").unwrap();
-    let fpm = Fpm::start_saying(&shop, 1, "php_admin_value[error_log] = /dev/null");
+    let fpm = Fpm::start(&shop, 1);
     let r2 = shop.release("r2").display().to_string();
     let pid = fpm.body(&who);
     let round = |number: usize| {

@@ -18,6 +18,7 @@ mod load;
 mod mod_php;
 mod page;
 mod php;
+mod pools;
 mod requests;
 mod shop;
 

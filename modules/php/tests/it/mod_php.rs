@@ -26,8 +26,7 @@ fn shop() -> Shop {
 }
 
 fn shown(shop: &Shop, release: &str) -> (u16, String) {
-    let dir = shop.release(release).display().to_string();
-    (200, format!("{release}|{dir}|{release}:k|.:{dir}/lib|{release}"))
+    (200, shop.shown(release))
 }
 
 #[test]

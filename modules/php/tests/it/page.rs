@@ -1,7 +1,6 @@
 //! What docs/php-extension.md shows, done.
 
 use std::fs;
-use std::path::PathBuf;
 
 use crate::apache::Apache;
 use crate::fpm::Fpm;
@@ -29,12 +28,6 @@ fn pinned(shop: &Shop, release: &str) -> String {
     format!(".:{}/lib {release} {release}", shop.release(release).display())
 }
 
-fn script(shop: &Shop, code: &str) -> PathBuf {
-    let path = shop.beside("script.php");
-    fs::write(&path, format!("<?php {code}")).unwrap();
-    path
-}
-
 #[test]
 fn the_settings_for_php_ini_a_pool_and_a_virtual_host_pin() {
     let shop = Shop::new();
@@ -54,7 +47,7 @@ fn the_settings_for_php_ini_a_pool_and_a_virtual_host_pin() {
 
     let fpm =
         Fpm::start_with(&shop, 1, extension(), &block(&shop, "ini", "php_admin_value[cutover.link]"), &[]);
-    let script = script(&shop, CODE);
+    let script = shop.script_beside("script.php", CODE);
     assert_eq!(fpm.body(&script), pinned(&shop, "r1"));
     shop.unlink();
     assert_eq!(fpm.get(&script).status, 503);
@@ -109,7 +102,7 @@ fn incpaths_settings_may_stay() {
         &format!("{pool}php_value[include_path] = {}", shop.include_path()),
         &[],
     );
-    let script = script(&shop, CODE);
+    let script = shop.script_beside("script.php", CODE);
     for release in ["r2", "r1"] {
         shop.flip(release);
         assert_eq!(fpm.body(&script), pinned(&shop, release));
@@ -138,7 +131,7 @@ fn without_the_extension_a_script_before_all_others_leads_include_path() {
         format!("php_admin_value[{name}] = {value}\nphp_value[include_path] = {}:/x", shop.include_path());
     // Any other extension does in the place of ours.
     let fpm = Fpm::start_with(&shop, 1, std::path::Path::new("/usr/lib/php/20220829/ctype.so"), &pool, &[]);
-    let script = script(&shop, "echo get_include_path(), ' ', include 'version.php';");
+    let script = shop.script_beside("script.php", "echo get_include_path(), ' ', include 'version.php';");
     for release in ["r1", "r2", "r1"] {
         shop.flip(release);
         assert_eq!(fpm.body(&script), format!(".:{}/lib:/x {release}", shop.release(release).display()));
@@ -153,7 +146,7 @@ fn without_the_extension_php_value_leads_it_and_sticks_as_the_page_warns() {
     let line = block(&shop, "nginx", "PHP_VALUE");
     let value = line.trim().strip_prefix("fastcgi_param PHP_VALUE \"").unwrap().strip_suffix("\";").unwrap();
     let fpm = Fpm::start_with(&shop, 1, std::path::Path::new("/usr/lib/php/20220829/ctype.so"), "", &[]);
-    let script = script(&shop, "echo get_include_path(), ' ', @include 'version.php';");
+    let script = shop.script_beside("script.php", "echo get_include_path(), ' ', @include 'version.php';");
     for release in ["r1", "r2"] {
         let value = value.replace("$cutover_shop_dir_seen", &shop.release(release).display().to_string());
         let answer = fpm.get_with(&script, &[("PHP_VALUE", &value)]);

@@ -1,25 +1,13 @@
 //! Under php-fpm: each request is pinned to one release, and holds it until nothing of it runs.
 
 use std::fs;
-use std::path::Path;
 
 use release::prune::{RetireError, retire};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fpm::{Fpm, usual};
 use crate::php::extension;
 use crate::shop::{Shop, id, until};
-
-fn shown(shop: &Shop, release: &str) -> String {
-    let dir = shop.release(release).display().to_string();
-    format!("{release}|{dir}|{release}:k|.:{dir}/lib|{release}")
-}
-
-/// A script outside of the releases, so that it is the extension that pins.
-fn script(shop: &Shop, name: &str, code: &str) -> std::path::PathBuf {
-    let path = shop.beside(name);
-    fs::write(&path, format!("<?php {code}")).unwrap();
-    path
-}
 
 #[test]
 fn each_request_gets_the_release_that_is_live_when_it_begins() {
@@ -28,12 +16,10 @@ fn each_request_gets_the_release_that_is_live_when_it_begins() {
     let show = shop.release("r1").join("public/index.php");
     for release in ["r1", "r2", "r1", "r1", "r2"] {
         shop.flip(release);
-        assert_eq!(fpm.body(&show), shown(&shop, release));
+        assert_eq!(fpm.body(&show), shop.shown(release));
         assert!(!shop.leased("r1") && !shop.leased("r2"), "an idle worker holds nothing");
     }
-    let slow = script(
-        &shop,
-        "slow.php",
+    let slow = shop.script_beside("slow.php",
         &format!(
             "touch('{0}'); while (file_exists('{0}')) usleep(1000); echo cutover_release(), include 'version.php';",
             shop.beside("go").display()
@@ -55,7 +41,7 @@ fn each_request_gets_the_release_that_is_live_when_it_begins() {
     assert_eq!(answer, "r2r2");
     until("it is over", || !shop.leased("r2"));
     retire(&shop.app, &id("r2")).unwrap().delete().unwrap();
-    assert_eq!(fpm.body(&show), shown(&shop, "r1"));
+    assert_eq!(fpm.body(&show), shop.shown("r1"));
     assert_eq!(fpm.said().matches("Warning").count(), 0, "{}", fpm.said());
 }
 
@@ -67,31 +53,31 @@ fn what_the_front_pinned_is_believed_and_what_a_visitor_says_is_not() {
     let r2 = shop.release("r2").display().to_string();
     for _ in 0..3 {
         let told = fpm.get_with(&show, &[("CUTOVER_RELEASE_ROOT", &r2), ("CUTOVER_RELEASE", "r2")]);
-        assert_eq!(told.body, shown(&shop, "r2"), "though r1 is live");
+        assert_eq!(told.body, shop.shown("r2"), "though r1 is live");
         let forged =
             fpm.get_with(&show, &[("HTTP_CUTOVER_RELEASE_ROOT", &r2), ("HTTP_CUTOVER_RELEASE", "r2")]);
-        assert_eq!(forged.body, shown(&shop, "r1"));
-        assert_eq!(fpm.get_with(&show, &[("CUTOVER_RELEASE_ROOT", "")]).body, shown(&shop, "r1"));
+        assert_eq!(forged.body, shop.shown("r1"));
+        assert_eq!(fpm.get_with(&show, &[("CUTOVER_RELEASE_ROOT", "")]).body, shop.shown("r1"));
     }
     assert_eq!(fpm.said().matches("Warning").count(), 0, "{}", fpm.said());
     let elsewhere = shop.beside("elsewhere");
     fs::create_dir_all(elsewhere.join("lib")).unwrap();
     let told = fpm.get_with(&show, &[("CUTOVER_RELEASE_ROOT", elsewhere.to_str().unwrap())]);
-    assert_eq!(told.body, shown(&shop, "r1"));
+    assert_eq!(told.body, shop.shown("r1"));
     let why =
         format!("CUTOVER_RELEASE_ROOT names {}, which is no release of the app of", elsewhere.display());
     assert!(fpm.said().contains(&why) && fpm.said().contains("; the link is read instead"), "{}", fpm.said());
     // Pruned and made anew: another directory of the same name.
     fs::remove_dir_all(shop.release("r2")).unwrap();
     let told = fpm.get_with(&show, &[("CUTOVER_RELEASE_ROOT", &r2), ("CUTOVER_RELEASE", "r2")]);
-    assert_eq!(told.body, shown(&shop, "r1"));
+    assert_eq!(told.body, shop.shown("r1"));
     shop.build("r2");
     let told = fpm.get_with(&show, &[("CUTOVER_RELEASE_ROOT", &r2), ("CUTOVER_RELEASE", "r2")]);
-    assert_eq!(told.body, shown(&shop, "r2"));
+    assert_eq!(told.body, shop.shown("r2"));
     // Worth a 503, where that is wanted.
     let strict = Fpm::start_saying(&shop, 1, "php_admin_value[cutover.on_failure] = 503");
     assert_eq!(strict.get_with(&show, &[("CUTOVER_RELEASE_ROOT", "/etc")]).status, 503);
-    assert_eq!(strict.get_with(&show, &[("CUTOVER_RELEASE_ROOT", &r2)]).body, shown(&shop, "r2"));
+    assert_eq!(strict.get_with(&show, &[("CUTOVER_RELEASE_ROOT", &r2)]).body, shop.shown("r2"));
 }
 
 #[test]
@@ -121,7 +107,7 @@ fn the_lease_lasts_as_long_as_anything_of_the_request_runs() {
         ("in a session's handler", format!("{handler} fastcgi_finish_request();")),
     ];
     for (end, code) in ends {
-        let path = script(&shop, "long.php", &code);
+        let path = shop.script_beside("long.php", &code);
         fpm.body(&path);
         until(end, || there.exists());
         assert!(shop.leased("r1"), "{end}");
@@ -152,9 +138,9 @@ fn however_a_request_ends_its_lease_ends_with_it() {
         "include 'no/such/file.php';",
         "register_shutdown_function(function () { exit(2); }); exit(1);",
     ] {
-        fpm.get(&script(&shop, "ends.php", code));
+        fpm.get(&shop.script_beside("ends.php", code));
         assert!(!shop.leased("r1"), "{code}");
-        assert_eq!(fpm.body(&shop.release("r1").join("public/index.php")), shown(&shop, "r1"), "{code}");
+        assert_eq!(fpm.body(&shop.release("r1").join("public/index.php")), shop.shown("r1"), "{code}");
     }
     assert!(!fpm.said().contains("SIGSEGV"), "{}", fpm.said());
 }
@@ -162,8 +148,8 @@ fn however_a_request_ends_its_lease_ends_with_it() {
 #[test]
 fn workers_that_were_forked_behind_a_preload_share_no_lock() {
     let shop = Shop::new();
-    let preload =
-        script(&shop, "preload.php", "include 'version.php'; class Preloaded { const FROM = __FILE__; }");
+    let preload = shop
+        .script_beside("preload.php", "include 'version.php'; class Preloaded { const FROM = __FILE__; }");
     let arguments = [
         "zend_extension=opcache",
         "opcache.enable=1",
@@ -176,8 +162,7 @@ fn workers_that_were_forked_behind_a_preload_share_no_lock() {
         arguments.iter().flat_map(|argument| ["-d".to_owned(), (*argument).to_owned()]).collect();
     let fpm = Fpm::start_with(&shop, 2, extension(), &usual(&shop), &arguments);
     let (there, go) = (shop.beside("there"), shop.beside("go"));
-    let long = script(
-        &shop,
+    let long = shop.script_beside(
         "long.php",
         &format!(
             "touch('{0}'); while (!file_exists('{1}')) usleep(1000); echo Preloaded::FROM;",
@@ -190,7 +175,7 @@ fn workers_that_were_forked_behind_a_preload_share_no_lock() {
         let long = scope.spawn(|| fpm.body(&long));
         until("it runs", || there.exists());
         for _ in 0..20 {
-            assert_eq!(fpm.body(&show), shown(&shop, "r1"));
+            assert_eq!(fpm.body(&show), shop.shown("r1"));
             assert!(shop.leased("r1"), "the other worker's request goes on");
         }
         fs::write(&go, "").unwrap();
@@ -206,7 +191,7 @@ fn with_opcache_a_flip_is_seen_at_once_and_through_paths_by_the_link_too() {
     let code = format!(
         "echo include 'version.php', ' ', realpath('{through}'), ' ', file_get_contents('{through}');"
     );
-    let script = script(&shop, "through.php", &code);
+    let script = shop.script_beside("through.php", &code);
     let cached =
         "php_admin_value[realpath_cache_ttl] = 3600\nphp_admin_value[opcache.validate_timestamps] = 0";
     let arguments: Vec<String> =
@@ -229,120 +214,34 @@ fn with_opcache_a_flip_is_seen_at_once_and_through_paths_by_the_link_too() {
 }
 
 #[test]
-fn include_path_is_pinned_wherever_it_was_set() {
+fn a_worker_that_is_killed_leaves_no_lease_and_a_reload_changes_nothing() {
     let shop = Shop::new();
-    let link = shop.app.link().display().to_string();
-    let r1 = shop.release("r1").display().to_string();
-    let code = "echo get_include_path(), ' ', var_export(set_include_path('/x'), true), ' '; ini_restore('include_path'); echo get_include_path();";
-    let script = script(&shop, "paths.php", code);
-    let pool = |line: &str| format!("php_admin_value[cutover.link] = {link}\n{line}");
-    let fpm = |line: &str| Fpm::start_with(&shop, 1, extension(), &pool(line), &[]);
-    let pinned = format!(".:{r1}/lib");
-    // An administrator's value: pinned, and still not for scripts to change.
-    let admin = fpm(&format!("php_admin_value[include_path] = .:{link}/lib"));
-    for _ in 0..2 {
-        assert_eq!(admin.body(&script), format!("{pinned} false {pinned}"));
+    let fpm = Fpm::start(&shop, 2);
+    let there = shop.beside("there");
+    let code = format!(
+        "file_put_contents('{0}.new', getmypid()); rename('{0}.new', '{0}'); sleep(60);",
+        there.display()
+    );
+    let long = shop.script_beside("long.php", &code);
+    std::thread::scope(|scope| {
+        let long = scope.spawn(|| fpm.try_get(&long).is_err());
+        until("it runs", || there.exists());
+        assert!(shop.leased("r1"));
+        let pid: i32 = fs::read_to_string(&there).unwrap().parse().unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+        assert!(long.join().unwrap(), "it is not answered");
+    });
+    until("its lease is gone", || !shop.leased("r1"));
+    let show = shop.release("r1").join("public/index.php");
+    let who = shop.script_beside("who.php", "echo getmypid();");
+    for release in ["r2", "r1"] {
+        let before = fpm.body(&who);
+        kill_process(fpm.master(), Signal::USR2).unwrap();
+        until("the workers are new", || {
+            fpm.try_get(&who).is_ok_and(|answer| answer.status == 200 && answer.body != before)
+        });
+        shop.flip(release);
+        assert_eq!(fpm.body(&show), shop.shown(release));
     }
-    let value = fpm(&format!("php_value[include_path] = .:{link}/lib"));
-    for _ in 0..2 {
-        assert_eq!(value.body(&script), format!("{pinned} '{pinned}' {pinned}"));
-    }
-    // By the server in front, in each request; and none at all.
-    let none = fpm("");
-    let other = format!("include_path={link}/lib/deep");
-    assert_eq!(
-        none.get_with(&script, &[("PHP_VALUE", &other)]).body,
-        format!("{r1}/lib/deep '{r1}/lib/deep' {r1}/lib/deep")
-    );
-    let given = fpm("php_value[include_path] = .:/usr/share/php");
-    assert_eq!(given.body(&script), ".:/usr/share/php '.:/usr/share/php' .:/usr/share/php");
-    // By a file of the application's, where PHP reads those.
-    let dir = shop.beside("app");
-    fs::create_dir_all(&dir).unwrap();
-    fs::write(
-        dir.join(".user.ini"),
-        format!("include_path = \"{link}/lib\"\ncutover.link = \"/etc/alternatives\"\n"),
-    )
-    .unwrap();
-    fs::copy(&script, dir.join("paths.php")).unwrap();
-    let user = fpm("");
-    let docroot = [("DOCUMENT_ROOT", dir.to_str().unwrap())];
-    assert_eq!(user.get_with(&dir.join("paths.php"), &docroot).body, format!("{r1}/lib '{r1}/lib' {r1}/lib"));
-}
-
-#[test]
-fn a_request_that_cannot_be_pinned_runs_with_a_warning_or_is_refused_and_the_worker_lives_on() {
-    let shop = Shop::new();
-    let lenient = Fpm::start(&shop, 1);
-    let strict = Fpm::start_saying(
-        &shop,
-        1,
-        "php_admin_value[cutover.on_failure] = 503\nphp_admin_flag[display_errors] = on",
-    );
-    let code =
-        format!("touch('{}'); echo getmypid(), ' ', get_include_path();", shop.beside("ran").display());
-    let script = script(&shop, "who.php", &code);
-    let pid = |fpm: &Fpm| fpm.body(&script).split(' ').next().unwrap().to_owned();
-    let (first, strict_first) = (pid(&lenient), pid(&strict));
-    fs::remove_file(shop.beside("ran")).unwrap();
-    shop.unlink();
-    for _ in 0..3 {
-        let refused = strict.get(&script);
-        assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("1")));
-        assert!(refused.body.contains("503: no release can be served at this moment"), "{}", refused.body);
-        assert!(!shop.beside("ran").exists(), "its script did not run");
-    }
-    let why =
-        format!("PHP Request Startup: {} is not there; the request is refused", shop.app.link().display());
-    assert_eq!(strict.said().matches(&why).count(), 3, "{}", strict.said());
-    assert_eq!(lenient.body(&script), format!("{first} {}", shop.include_path()));
-    assert!(
-        lenient.said().contains("is not there; the request is not pinned to a release"),
-        "{}",
-        lenient.said()
-    );
-    shop.flip("r1");
-    assert_eq!((pid(&lenient), pid(&strict)), (first, strict_first));
-}
-
-#[test]
-fn the_docroot_stands_for_the_pattern_as_in_incpath() {
-    let shop = Shop::new();
-    let link = shop.app.link().display().to_string();
-    let public = format!("{link}/public");
-    let pool = format!(
-        "php_admin_value[incpath.search_replace_pattern] = {public}\nphp_admin_value[incpath.docroot_sapi_list] = apache2handler,fpm-fcgi\n\
-         php_value[include_path] = .:{public}\nphp_admin_value[cutover.on_failure] = 503"
-    );
-    let fpm = Fpm::start_with(&shop, 1, extension(), &pool, &[]);
-    let script = script(
-        &shop,
-        "docroot.php",
-        "echo get_include_path(), ' ', cutover_release(), ' ', include 'version3.php', ' '; $name = '_SER' . 'VER'; echo array_key_exists($name, $GLOBALS) ? 'made' : 'not made';",
-    );
-    let with = |docroot: &str| fpm.get_with(&script, &[("DOCUMENT_ROOT", docroot)]);
-    let r2 = format!("{}/public", shop.release("r2").display());
-    assert_eq!(with(&r2).body, format!(".:{r2} r2 r2 not made"), "as the server in front resolved it");
-    // Where that did not, as incpath would have left it unpinned.
-    let r1 = format!("{}/public", shop.release("r1").display());
-    assert_eq!(with(&public).body, format!(".:{r1} r1 r1 not made"));
-    assert_eq!(with("/var/www").status, 503);
-    assert!(
-        fpm.said().contains("DOCUMENT_ROOT /var/www lies neither in the pinned release nor below"),
-        "{}",
-        fpm.said()
-    );
-}
-
-#[test]
-fn settings_of_no_use_are_told_once_per_worker() {
-    let shop = Shop::new();
-    let fpm = Fpm::start_saying(&shop, 1, "php_admin_value[cutover.on_failure] = die");
-    for _ in 0..3 {
-        assert_eq!(fpm.body(&shop.release("r1").join("public/index.php")), shown(&shop, "r1"));
-    }
-    assert_eq!(fpm.said().matches("is neither warn nor 503").count(), 1, "{}", fpm.said());
-    let none = Fpm::start_with(&shop, 1, extension(), "", &[]);
-    let shown = none.body(Path::new(&shop.release("r1").join("public/index.php")));
-    assert!(shown.starts_with("none|none|:k|"), "{shown}");
+    assert!(!fpm.said().contains("SIGSEGV"), "{}", fpm.said());
 }

@@ -51,6 +51,19 @@ impl Shop {
         path
     }
 
+    /// Writes a script outside of the releases, where only the extension pins.
+    pub fn script_beside(&self, name: &str, code: &str) -> PathBuf {
+        let path = self.beside(name);
+        fs::write(&path, format!("<?php {code}")).unwrap();
+        path
+    }
+
+    /// What `public/index.php` shows in a request that is pinned to this release.
+    pub fn shown(&self, release: &str) -> String {
+        let dir = self.release(release).display().to_string();
+        format!("{release}|{dir}|{release}:k|.:{dir}/lib|{release}")
+    }
+
     /// Makes a release live, by one rename.
     pub fn flip(&self, name: &str) {
         self.link(Path::new("releases").join(name));
