@@ -6,4 +6,5 @@ pub mod json;
 pub mod junit;
 pub mod paint;
 pub mod sarif;
+pub mod sizing;
 pub mod text;

@@ -7,6 +7,7 @@ use crate::checks;
 use crate::facts::Facts;
 use crate::finding::{Blind, Finding};
 use crate::mute::Muted;
+use crate::sizing::{self, Sizing};
 
 /// What is told.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +16,8 @@ pub struct Report {
     pub judged: Vec<(&'static Check, Verdict)>,
     /// What could not be looked at, each thing once.
     pub blind: Vec<Blind>,
+    /// What running PHP-FPMs need.
+    pub sizings: Vec<Sizing>,
     /// What is known and accepted.
     pub muted: Vec<Muted>,
 }
@@ -25,7 +28,7 @@ impl Report {
         let judged: Vec<_> = checks::all().map(|check| (check, (check.look)(facts))).collect();
         let blind = judged.iter().flat_map(|(_, verdict)| &verdict.blind).chain(&facts.blind);
         let blind: BTreeSet<Blind> = blind.cloned().collect();
-        Report { judged, blind: blind.into_iter().collect(), muted: Vec::new() }
+        Report { judged, blind: blind.into_iter().collect(), sizings: sizing::of(facts), muted: Vec::new() }
     }
 
     /// All findings, each with its check.

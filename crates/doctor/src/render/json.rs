@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::sizing;
 use crate::check::Check;
 use crate::finding::{Blind, Finding, Sure};
 use crate::mute::mark;
@@ -20,6 +21,7 @@ pub fn render(report: &Report) -> Value {
         "findings": findings,
         "blind": report.blind.iter().map(blind).collect::<Vec<_>>(),
         "ignored": muted.collect::<Vec<_>>(),
+        "sizing": sizing::json(&report.sizings),
         "checks": report.judged.len(),
     })
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::excerpt::excerpt;
 use super::paint::{Paint, Tone, harmless};
+use super::sizing;
 use crate::check::{Check, Severity};
 use crate::finding::{Blind, Finding, Sure};
 use crate::report::Report;
@@ -36,6 +37,7 @@ pub fn render(report: &Report, by: By, paint: Paint) -> String {
         }
         out.push('\n');
     }
+    out.push_str(&sizing::text(&report.sizings, paint));
     put(&mut out, &closing(report, paint));
     out
 }

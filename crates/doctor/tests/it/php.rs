@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use doctor::Facts;
 use doctor::facts::php::{From, Php};
+use doctor::{Facts, sizing};
 
 use crate::php_fpm::Fpm;
 use crate::shop::Shop;
@@ -101,4 +101,33 @@ fn a_pool_that_is_given_paths_through_the_link_is_seen_to_be() {
     assert_eq!(fpm.get(&shop.root().join("current/index.php")), "r1");
     let facts = fpm.facts(&[shop.root()]);
     assert_eq!(facts.linked(www(&facts)).map(|linked| linked.link), Some(shop.root().join("current")));
+}
+
+#[test]
+fn what_a_running_pool_needs_is_told_with_the_figures_it_comes_from() {
+    let shop = Shop::new();
+    let code: String =
+        (0..300).map(|n| format!("function f{n}($a) {{ return [$a => 'v{n}']; }}\n")).collect();
+    shop.file("releases/r1/lib.php", &format!("<?php\n{code}"));
+    shop.file("releases/r1/index.php", "<?php require __DIR__ . '/lib.php'; echo 'r1';");
+    shop.file("cutover.toml", &format!("[app]\nroot = \"{}\"\nkeep = 400\n", shop.root().display()));
+    shop.age();
+    let fpm =
+        Fpm::start("opcache.memory_consumption = 16", "", "pm.max_children = 1\npm.status_path = /status");
+    assert_eq!(fpm.get(&shop.root().join("releases/r1/index.php")), "r1");
+    let sizings = sizing::of(&fpm.facts(&[shop.root()]));
+    let sizing = sizings.first().expect("it answers");
+    let room = sizing.room.as_ref().expect("a release is in it");
+    assert!(room.why.contains("releases/r1 has 2 scripts in "), "{}", room.why);
+    assert!((1..400).contains(&room.deploys), "{room:?}");
+    let wish = |key: &str| {
+        sizing.wishes.iter().find(|wish| wish.key == key).unwrap_or_else(|| panic!("{key}: {sizing:?}"))
+    };
+    let memory = wish("opcache.memory_consumption");
+    assert_eq!((memory.is.as_str(), memory.is_right()), ("16", false), "{memory:?}");
+    assert!(memory.why.starts_with("400 releases that are kept (app.keep)"), "{memory:?}");
+    assert!(wish("opcache.interned_strings_buffer").is_right());
+    assert!(wish("realpath_cache_size").is_right());
+    let workers = wish("pm.max_children (www)");
+    assert!(workers.is_right() && workers.why.contains("worked at once at most"), "{workers:?}");
 }
