@@ -21,6 +21,7 @@ pub mod php;
 pub mod place;
 pub mod procs;
 pub mod tree;
+mod trial;
 pub mod users;
 
 use std::path::{Path, PathBuf};

@@ -6,8 +6,10 @@
 
 mod ask;
 mod here;
+mod mask;
 mod program;
 mod recorded;
+mod recording;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -18,6 +20,7 @@ use fastcgi::Address;
 pub use here::Here;
 pub use program::{Program, Ran};
 pub use recorded::Recorded;
+pub use recording::Recording;
 
 /// The most that is read of one file, in bytes; more is refused, not cut.
 pub const FILE_MAX: usize = 4 << 20;
@@ -64,7 +67,8 @@ pub struct Stat {
 }
 
 /// What kind of thing stands at a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A regular file.
     File,

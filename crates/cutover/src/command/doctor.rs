@@ -4,12 +4,13 @@
 //!   flags ──> targets ──> facts ──> report ──> muted (cutover.toml, baseline) ──> text | JSON | SARIF | JUnit | diff
 //! ```
 
+mod fix;
 pub mod flags;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use doctor::machine::{Here, Recorded};
+use doctor::machine::{Here, Recorded, Recording};
 use doctor::mute::{self, Ignore};
 use doctor::render::paint::Paint;
 use doctor::render::{json, junit, sarif, text};
@@ -31,6 +32,9 @@ pub fn run(globals: &Globals, flags: &DoctorFlags) -> Result<Answer, Failure> {
     let app = app(globals)?;
     let targets = targets(&flags.targets, app.as_ref());
     let pack = flags.pack.as_ref().or(flags.from.as_ref());
+    if let Some(file) = &flags.collect {
+        return collect(file, &targets);
+    }
     let machine: Box<dyn Machine> = match pack {
         Some(pack) => {
             Box::new(Recorded::open(pack).map_err(|why| Failure::usage(format!("cannot read {why}")))?)
@@ -49,6 +53,9 @@ pub fn run(globals: &Globals, flags: &DoctorFlags) -> Result<Answer, Failure> {
                 .next("--write-baseline writes it")
         })?;
         report.known(&known);
+    }
+    if flags.fix {
+        return if flags.write { fix::write(&report, &facts) } else { Ok(fix::show(&report, &facts)) };
     }
     if let Some(file) = &flags.told.sarif {
         write(file, &sarif::render(&report).to_string())?;
@@ -110,6 +117,26 @@ fn fails(report: &Report, on: FailOn) -> bool {
     };
     let blind = on == FailOn::Blind && !report.blind.is_empty();
     blind || report.worst().is_some_and(|worst| worst >= least)
+}
+
+/// Looks at everything, and packs what was seen.
+fn collect(file: &Path, targets: &Targets) -> Result<Answer, Failure> {
+    let machine = Recording::of(Here);
+    let report = Report::of(&Facts::look(&machine, targets));
+    let mut packed = Vec::new();
+    machine
+        .pack(&mut packed)
+        .map_err(|error| Failure::failed(format!("cannot pack what was seen: {error}")))?;
+    release::atomic::replace_private(file, &packed).map_err(Failure::failed)?;
+    let (findings, bytes) = (report.findings().count(), packed.len());
+    let text = format!(
+        "packed what was looked at into {}, {bytes} bytes, for its owner alone to read\n\
+         secrets are masked as far as their names tell: look through it before you give it away\n\
+         cutover doctor {}   ({findings} findings here)",
+        file.display(),
+        file.display()
+    );
+    Ok(Answer::new(text, json!({ "file": file, "bytes": bytes, "findings": findings })))
 }
 
 fn explain(id: &str) -> Result<Answer, Failure> {

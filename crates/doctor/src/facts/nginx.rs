@@ -23,6 +23,7 @@ use self::level::{Id, Kind, Level, Levels};
 use self::parse::Directive;
 use super::links::Way;
 use crate::finding::{Blind, Finding};
+use crate::machine::Program;
 
 /// One nginx: a main file and all it leads to.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +32,8 @@ pub struct Nginx {
     pub conf: PathBuf,
     /// What relative roots are relative to.
     pub prefix: PathBuf,
+    /// `-p`, if it was started so.
+    pub started_with: Option<PathBuf>,
     /// Its version, if it was told.
     pub version: Option<Version>,
     /// The master that runs with this file.
@@ -75,6 +78,15 @@ const PACKAGED: [&str; 6] = [
 ];
 
 impl Nginx {
+    /// What nginx itself thinks of its files (`nginx -t`).
+    pub fn trial(&self) -> Program {
+        let mut switches = vec!["-t".into(), "-q".into(), "-c".into(), self.conf.clone().into_os_string()];
+        if let Some(prefix) = &self.started_with {
+            switches.extend(["-p".into(), prefix.clone().into_os_string()]);
+        }
+        Program { file: "nginx".into(), switches }
+    }
+
     /// The levels that hand requests to FastCGI.
     pub fn fastcgi(&self) -> impl Iterator<Item = &Level> {
         self.levels.all().filter(|level| level.last("fastcgi_pass").is_some())

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -46,6 +47,26 @@ pub enum Line {
         /// Seconds since 1970.
         #[serde(default)]
         mtime: Option<i64>,
+    },
+    /// What stood at a path that was looked at; its bytes, if it was read, are below `root/`.
+    Node {
+        /// The path.
+        path: PathBuf,
+        /// What it was.
+        kind: Kind,
+        /// Permission bits.
+        mode: u32,
+        /// The owner.
+        uid: u32,
+        /// The owning group.
+        gid: u32,
+        /// In bytes.
+        size: u64,
+        /// Seconds since 1970.
+        mtime: i64,
+        /// The text of a link.
+        #[serde(default)]
+        to: Option<PathBuf>,
     },
     /// A path that was there but could not be read.
     Denied {
@@ -91,16 +112,24 @@ enum Is {
     File(Vec<u8>),
     Directory,
     Link(PathBuf),
+    /// A file that nobody read.
+    Unread,
     Denied,
     Other,
 }
+
+/// What a pack may hold, in bytes.
+const PACK_MAX: u64 = 512 << 20;
 
 /// Links followed before a path counts as a circle, as in the kernel (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
 impl Recorded {
-    /// Reads a recorded machine from a directory.
+    /// Reads a recorded machine from a directory, or from a pack (a tar of such a directory).
     pub fn open(dir: &Path) -> Result<Recorded, NoLook> {
+        if fs::metadata(dir).map_err(|why| NoLook::io(dir, &why))?.is_file() {
+            return Recorded::unpack(dir);
+        }
         let mut recorded = Recorded::default();
         recorded.take(&dir.join("root"), Path::new("/"))?;
         match Here.read(&dir.join("looked.jsonl")) {
@@ -108,6 +137,33 @@ impl Recorded {
             Err(absent) if absent.is_absent() => {}
             Err(why) => return Err(why),
         }
+        Ok(recorded)
+    }
+
+    /// Reads a pack into memory; nothing of it is written to the disk.
+    fn unpack(pack: &Path) -> Result<Recorded, NoLook> {
+        let failed = |why: std::io::Error| NoLook::io(pack, &why);
+        let mut recorded = Recorded::default();
+        let mut looked = String::new();
+        let mut left = PACK_MAX;
+        let mut archive = tar::Archive::new(fs::File::open(pack).map_err(failed)?);
+        for entry in archive.entries().map_err(failed)? {
+            let mut entry = entry.map_err(failed)?;
+            let path = entry.path().map_err(failed)?.into_owned();
+            if !entry.header().entry_type().is_file() {
+                continue;
+            }
+            let size = entry.size();
+            left = left.checked_sub(size).ok_or_else(|| NoLook::at(pack, Why::TooLarge))?;
+            let mut bytes = Vec::new();
+            entry.by_ref().take(size).read_to_end(&mut bytes).map_err(failed)?;
+            if let Ok(inner) = path.strip_prefix("root") {
+                recorded.file(&Path::new("/").join(inner), bytes);
+            } else if path == Path::new("looked.jsonl") {
+                looked = String::from_utf8_lossy(&bytes).into_owned();
+            }
+        }
+        recorded.lines(&looked, pack)?;
         Ok(recorded)
     }
 
@@ -127,6 +183,17 @@ impl Recorded {
                     stat.gid = gid.unwrap_or(stat.gid);
                     stat.mtime = mtime.unwrap_or(stat.mtime);
                 }
+            }
+            Line::Node { path, kind, mode, uid, gid, size, mtime, to } => {
+                let known = self.nodes.remove(&path).map(|node| node.is);
+                let is = match (kind, to, known) {
+                    (Kind::Link, Some(to), _) => Is::Link(to),
+                    (Kind::Directory, _, _) => Is::Directory,
+                    (Kind::File, _, Some(is @ Is::File(_))) => is,
+                    (Kind::File, _, _) => Is::Unread,
+                    (Kind::Link | Kind::Socket | Kind::Other, _, _) => Is::Other,
+                };
+                self.put(&path, Node { stat: Stat { kind, mode, uid, gid, size, mtime }, is });
             }
             Line::Denied { path } => {
                 let stat = Stat { kind: Kind::File, mode: 0, uid: 0, gid: 0, size: 0, mtime: 1 };
@@ -212,6 +279,7 @@ impl Machine for Recorded {
         match &node.is {
             Is::File(bytes) => Ok(bytes.clone()),
             Is::Denied => Err(NoLook::at(path, Why::Denied)),
+            Is::Unread => Err(NoLook::at(path, Why::Unrecorded)),
             Is::Directory | Is::Link(_) | Is::Other => {
                 Err(NoLook::at(path, Why::Unlike(words(node.stat.kind).into())))
             }
@@ -237,7 +305,7 @@ impl Machine for Recorded {
     fn link(&self, path: &Path) -> Result<PathBuf, NoLook> {
         match &self.node(path, false)?.is {
             Is::Link(to) => Ok(to.clone()),
-            Is::File(_) | Is::Directory | Is::Denied | Is::Other => {
+            Is::File(_) | Is::Unread | Is::Directory | Is::Denied | Is::Other => {
                 Err(NoLook::at(path, Why::Unlike("no link".into())))
             }
         }
@@ -271,7 +339,7 @@ impl Recorded {
                     self.node(&next, true)?;
                     self.real(&at.join(to))?
                 }
-                Some(Is::File(_) | Is::Directory | Is::Denied | Is::Other) => next,
+                Some(Is::File(_) | Is::Unread | Is::Directory | Is::Denied | Is::Other) => next,
                 None => return Err(NoLook::at(path, Why::Absent)),
             };
         }

@@ -39,7 +39,7 @@ fn each_check_of_a_web_server_is_in_the_table_of_where_it_is_tried() {
     let table = include_str!("../../../../docs/doctor/servers.md");
     let first = table.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
     let listed: Vec<&str> = first.flat_map(|ids| ids.split(", ")).collect();
-    for check in checks::all().filter(|check| check.id.starts_with(['A', 'C'])) {
+    for check in checks::all().filter(|check| check.id.starts_with(['A', 'C', 'N'])) {
         assert_eq!(listed.iter().filter(|id| **id == check.id).count(), 1, "{}", check.id);
     }
 }

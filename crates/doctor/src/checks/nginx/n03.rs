@@ -1,11 +1,12 @@
 //! N03: what puts a parameter right is put wrong again by an include below it.
 
-use super::{fix, overridden};
+use super::{Overridden, fix, overridden};
 use crate::check::{Check, Severity, Verdict};
 use crate::facts::Facts;
 use crate::facts::nginx::Nginx;
 use crate::facts::nginx::level::Level;
 use crate::finding::{Edit, Finding, Fix};
+use crate::source::Span;
 
 /// The check.
 pub const CHECK: Check = Check {
@@ -23,33 +24,47 @@ fn look(facts: &Facts) -> Verdict {
 }
 
 fn judged(nginx: &Nginx, level: &Level) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
-    for name in ["SCRIPT_FILENAME", "DOCUMENT_ROOT"] {
-        let Some(over) = overridden(nginx, level.id, name) else { continue };
-        let again = fix::place(nginx, over.again, 1);
+    let over = |name| Some((name, overridden(nginx, level.id, name)?));
+    let all: Vec<_> = ["SCRIPT_FILENAME", "DOCUMENT_ROOT"].into_iter().filter_map(over).collect();
+    // One include that sets both again is one finding: one move puts both right.
+    let mut places: Vec<&Span> = all.iter().map(|(_, over)| place(over)).collect();
+    places.dedup();
+    let told = |again: &Span| {
+        let here = all.iter().filter(|(_, over)| place(over) == again);
+        let names: Vec<&str> = here.clone().map(|(name, _)| *name).collect();
+        let (_, first) = here.clone().next()?;
+        let is = if names.len() == 1 { "is" } else { "are" };
+        let names = names.join(" and ");
         let what =
-            format!("{}: {name} is set again below, and of several PHP-FPM takes the last", level.told());
+            format!("{}: {names} {is} set again below, and of several PHP-FPM takes the last", level.told());
         let text = format!("move the include above every fastcgi_param; {}", fix::PIN);
-        let mut edits = Vec::new();
-        let first = nginx.levels.list(level.id, "fastcgi_param").1.into_iter().find(|param| {
-            // The first of the lines that stand in this very file: the include goes above them all.
-            param.at().file == again.file && param.alone()
-        });
-        if let Some(first) = first
-            && nginx.owned(&again.file)
-            && fix::alone(again)
-        {
-            edits.push(Edit::Above { at: first.at().clone(), lines: again.text.to_string() });
-            edits.push(Edit::Delete { at: again.clone() });
+        let fix = Fix { text, edits: moved(nginx, level, again).unwrap_or_default() };
+        let finding = Finding::at(first.right.at_arg(1), what, fix).also("set again here", again);
+        Some(nginx.as_sure(finding, first.seen))
+    };
+    places.into_iter().filter_map(told).collect()
+}
+
+/// Where it is set again, as it is seen from the file with the right line: the include there, or the line itself.
+fn place<'n>(over: &Overridden<'n>) -> &'n Span {
+    let file = &over.right.at().file;
+    let mut via = over.again.via.as_ref();
+    while let Some(up) = via {
+        if up.at.file == *file {
+            return &up.at;
         }
-        // Both parameters of one include are put right by one move.
-        let told = findings.iter().any(|finding| finding.also.iter().any(|(_, at)| at == again));
-        if told {
-            edits.clear();
-        }
-        let finding =
-            Finding::at(over.right.at_arg(1), what, Fix { text, edits }).also("set again here", again);
-        findings.push(nginx.as_sure(finding, over.seen));
+        via = up.up.as_ref();
     }
-    findings
+    over.again.at_arg(1)
+}
+
+/// Moves an include above the first of the parameters that stand in its file.
+fn moved(nginx: &Nginx, level: &Level, include: &Span) -> Option<Vec<Edit>> {
+    let (_, params) = nginx.levels.list(level.id, "fastcgi_param");
+    let first = params.into_iter().find(|param| param.at().file == include.file && param.alone())?;
+    let fits = nginx.owned(&include.file) && fix::alone(include);
+    fits.then(|| {
+        let above = Edit::Above { at: first.at().clone(), lines: include.text.to_string() };
+        vec![above, Edit::Delete { at: include.clone() }]
+    })
 }

@@ -69,6 +69,7 @@ fn read(machine: &dyn Machine, facts: &mut Facts, found: &Found) -> Result<Nginx
         conf: found.conf.clone(),
         prefix: prefix.unwrap_or_else(|| USUAL_PREFIX.into()),
         version: Version::parse(&said),
+        started_with: found.prefix.clone(),
         master: found.master.clone(),
         levels: Levels::of(tree.top),
         files: tree.files,
@@ -97,7 +98,7 @@ fn read(machine: &dyn Machine, facts: &mut Facts, found: &Found) -> Result<Nginx
         }
     }
     nginx.ways = ways;
-    nginx.blind.extend(refused(machine, &nginx, found.prefix.as_deref()));
+    nginx.blind.extend(refused(machine, &nginx));
     facts.blind.extend(nginx.blind.iter().cloned());
     Ok(nginx)
 }
@@ -128,7 +129,7 @@ fn follow_one(machine: &dyn Machine, path: &Path, ways: &mut BTreeMap<PathBuf, W
 ///
 /// Asked only of one that runs with them, by its own user or root, and only of files that no third person can write:
 /// `nginx -t` opens its logs and makes its directories as a start does, and loads the modules that the files name.
-fn refused(machine: &dyn Machine, nginx: &Nginx, prefix: Option<&Path>) -> Option<Blind> {
+fn refused(machine: &dyn Machine, nginx: &Nginx) -> Option<Blind> {
     let master = nginx.master.as_ref()?;
     let own = machine.stat(Path::new("/proc/self")).ok()?.uid;
     let trusted = |path: &Path| {
@@ -140,11 +141,7 @@ fn refused(machine: &dyn Machine, nginx: &Nginx, prefix: Option<&Path>) -> Optio
     if own != master.uid || !nginx.files.keys().all(|file| trusted(file)) {
         return None;
     }
-    let mut switches = vec!["-t".into(), "-q".into(), "-c".into(), nginx.conf.clone().into_os_string()];
-    if let Some(prefix) = prefix {
-        switches.extend(["-p".into(), prefix.as_os_str().to_owned()]);
-    }
-    let ran = machine.run(&Program { file: "nginx".into(), switches }).ok()?;
+    let ran = machine.run(&nginx.trial()).ok()?;
     if ran.status == Some(0) {
         return None;
     }
