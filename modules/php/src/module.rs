@@ -76,9 +76,17 @@ unsafe extern "C" fn on_modify(
     zend::SUCCESS
 }
 
-unsafe extern "C" fn startup(_: c_int, module: c_int) -> c_int {
+unsafe extern "C" fn startup(kind: c_int, module: c_int) -> c_int {
     // SAFETY: PHP calls this once, on one thread, when every symbol is there; what is passed are constants.
     unsafe {
+        if kind != zend::PERSISTENT {
+            // By dl(): PHP unloads us with the request, and would keep our ini_restore(). Without settings nothing is
+            // done; to fail here would end the script.
+            let text =
+                c"cutover does nothing when it is loaded by dl(); write extension=cutover.so into php.ini";
+            zend::php_error_docref(ptr::null(), zend::E_WARNING, c"%s".as_ptr(), text.as_ptr());
+            return zend::SUCCESS;
+        }
         if zend::zend_register_ini_entries(INCPATH.as_ptr(), module) != zend::SUCCESS {
             let text = c"the settings incpath.* are another extension's: incpath is loaded too, and one of the two has to go";
             zend::php_error_docref(ptr::null(), zend::E_WARNING, c"%s".as_ptr(), text.as_ptr());

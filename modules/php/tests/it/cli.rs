@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
-use crate::php::{php, run, run_and_hear, said, text};
+use crate::php::{extension, php, run, run_and_hear, said, text};
 use crate::shop::Shop;
 
 #[test]
@@ -358,4 +358,23 @@ fn phps_own_web_server_pins_each_request() {
     server.kill().unwrap();
     server.wait().unwrap();
     assert_eq!(seen, [(true, false); 4]);
+}
+
+#[test]
+fn loaded_by_dl_it_does_nothing_and_says_so() {
+    let shop = Shop::new();
+    let directory = format!("extension_dir={}", extension().parent().unwrap().display());
+    let plain = php(&shop, &[]);
+    let mut command = std::process::Command::new(plain.get_program());
+    command.args(["-n", "-d", "html_errors=0", "-d", &directory, "-r"]);
+    command.arg("dl('usual.so'); var_dump(cutover_release()); ini_restore('precision'); echo 'goes on';");
+    let output = command.output().unwrap();
+    let shown = text(&output.stdout);
+    assert!(
+        shown.contains(
+            "cutover does nothing when it is loaded by dl(); write extension=cutover.so into php.ini"
+        ),
+        "{shown}"
+    );
+    assert!(output.status.success() && shown.ends_with("NULL\ngoes on"), "{shown}");
 }
