@@ -6,6 +6,7 @@
 )]
 
 mod apache;
+mod beside;
 mod borders;
 mod builds;
 mod chain;
