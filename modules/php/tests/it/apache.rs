@@ -85,6 +85,10 @@ impl Apache {
         read("php.log") + &read("error.log")
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn pid(&self) -> PathBuf {
         self.dir.path().join("pid")
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::apache::Apache;
 use crate::fpm::Fpm;
 use crate::http;
-use crate::php::{cutover, mod_cutover};
+use crate::php::{cutover, mod_cutover, text};
 use crate::shop::{Shop, until};
 
 /// Says who pinned it to what, and what PHP makes of it.
@@ -75,6 +75,59 @@ fn cutover_serve_and_php_fpm_agree() {
     let serve = Serve::start(&shop, &program, &fpm);
     judge(&shop, || serve.get("/chain.php"), || fpm.said());
     assert!(!fpm.said().contains("Warning"), "{}", fpm.said());
+}
+
+#[test]
+fn the_prover_acquits_apache_whose_code_is_found_by_include_path() {
+    let Some(program) = cutover() else {
+        println!(
+            "\nskipped: the_prover_acquits_apache_whose_code_is_found_by_include_path: no program `cutover`; name it by CUTOVER_BIN"
+        );
+        return;
+    };
+    let full = std::env::var_os("CUTOVER_PROMISE").is_some_and(|value| value == "full");
+    let shop = Shop::new();
+    // Its parts are found one after the other; without the extension they would be of several releases.
+    let code = "for ($i = 0; $i < 4; $i++) { echo include 'version.php', ' ', file_get_contents('deep/version2.php', true), ' '; usleep(200); }";
+    fs::create_dir(shop.beside("www")).unwrap();
+    shop.script_beside("www/front.php", code);
+    let lines = |more: String| {
+        format!(
+            "DocumentRoot {}\n{more}\nphp_value include_path .:{}/lib\n",
+            shop.beside("www").display(),
+            shop.app.link().display(),
+        )
+    };
+    let judge = |apache: &Apache, requests: &str| {
+        let known = shop.beside("known.toml");
+        let prove = |more: &[&str]| {
+            let mut command = Command::new(&program);
+            command
+                .arg("prove")
+                .arg(format!("http://127.0.0.1:{}", apache.port()))
+                .arg("--link")
+                .arg(shop.app.link());
+            let output = command
+                .args(["--releases", "r1,r2", "--page", "/front.php", "--patience", "120s"])
+                .args(more)
+                .output()
+                .unwrap();
+            (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+        };
+        let known = known.to_str().unwrap();
+        let learnt = prove(&["--learn", known]);
+        assert_eq!(learnt.0, Some(0), "{}", learnt.1);
+        prove(&["--known", known, "--requests", requests, "--flips-per-second", "1000", "--connections", "6"])
+    };
+    let pinned =
+        Apache::start(8, &lines(format!("php_admin_value cutover.link {}", shop.app.link().display())));
+    let (status, report) = judge(&pinned, if full { "100000" } else { "1500" });
+    println!("{report}");
+    assert_eq!(status, Some(0), "{report}\n{}", pinned.said());
+    // Without it PHP remembers for minutes where the link led: the prover does not even begin.
+    let unpinned = Apache::start(8, &lines(String::new()));
+    let (status, report) = judge(&unpinned, "1500");
+    assert!(status != Some(0) && report.contains("is answered as no release would"), "{report}");
 }
 
 /// `cutover serve`.
