@@ -24,7 +24,7 @@ pub use body::{Body, Cut};
 use crate::{
     Params,
     params::Pairs,
-    record::{Malformed, ProtocolStatus, Role},
+    record::{Header, Kind, Malformed, ProtocolStatus, Role},
     request::{Begin, Event, RequestLimits, RequestReader},
     response::{self, End},
 };
@@ -49,8 +49,9 @@ pub struct Connection<R, W> {
     output: Output<W>,
     /// Where the body of the request in hand goes.
     feed: Option<Feed>,
-    /// The request in hand.
+    /// The request in hand, or the one before.
     id: u16,
+    in_hand: bool,
     /// What FCGI_MAX_CONNS and FCGI_MAX_REQS are told as.
     connections: usize,
 }
@@ -99,6 +100,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             output: Output::new(write),
             feed: None,
             id: 0,
+            in_hand: false,
             connections,
         }
     }
@@ -114,6 +116,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             match self.step()? {
                 Stepped::Begun(begin) => {
                     // Web servers send a small body right behind: it is given whole then.
+                    self.in_hand = true;
                     let body = self.open_body()?;
                     return Poll::Ready(Ok(Request { keep: begin.keep, params: begin.params, body }));
                 }
@@ -123,7 +126,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     self.reader.ended(self.id);
                 }
                 Stepped::On => {}
-                Stepped::Need => ready!(self.poll_fill(cx))?,
+                Stepped::Need | Stepped::Waits => ready!(self.poll_fill(cx))?,
             }
         }
     }
@@ -131,6 +134,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Reads on while a request is worked at: feeds its body, and is ready if the web server has no use for an answer.
     pub fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
         loop {
+            // Who asks about the server need not wait for the answer to the request.
+            if self.output.unread() > 0
+                && let Poll::Ready(Err(why)) = self.output.poll_flush(cx)
+            {
+                return Poll::Ready(broken(why));
+            }
             if let Some(feed) = &self.feed
                 && feed.poll_room(cx).is_pending()
             {
@@ -139,8 +148,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             match self.step() {
                 Ok(Stepped::Need) => {}
                 Ok(Stepped::Aborted) => return Poll::Ready(Gone::Aborted),
-                // One that begins behind the end of another waits in the buffer; the reader refuses a second one.
                 Ok(Stepped::On | Stepped::Begun(_)) => continue,
+                Ok(Stepped::Waits) => return Poll::Pending,
                 Err(why) => return Poll::Ready(why),
             }
             if let Err(why) = ready!(self.poll_fill(cx)) {
@@ -185,6 +194,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     pub fn end(&mut self) {
         self.output.end(self.id, ProtocolStatus::Complete);
         self.reader.ended(self.id);
+        self.in_hand = false;
         self.cut_body(Cut::Ended);
     }
 
@@ -205,6 +215,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 
     /// Takes what stands at the front of the input.
     fn step(&mut self) -> Result<Stepped, Gone> {
+        if self.in_hand && self.feed.is_none() && self.next_begins() {
+            return Ok(Stepped::Waits);
+        }
         let Some(found) = self.reader.step(&self.input).map_err(Gone::Garbage)? else {
             return Ok(Stepped::Need);
         };
@@ -268,13 +281,19 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         while self.feed.as_ref().is_some_and(Feed::has_room) {
             match self.step()? {
                 Stepped::On => {}
-                // Its abort is found again by nobody: an empty body that is cut short tells it.
                 Stepped::Aborted => return Err(Gone::Aborted),
-                Stepped::Need | Stepped::Begun(_) => break,
+                Stepped::Need | Stepped::Begun(_) | Stepped::Waits => break,
             }
         }
         body.settle();
         Ok(body)
+    }
+
+    /// Whether the next record begins another request of the same number: it was sent without waiting for the answer.
+    fn next_begins(&self) -> bool {
+        let header = self.input.first_chunk().map(Header::parse);
+        self.reader.is_between_records()
+            && matches!(header, Some(Ok(Header { kind, id, .. })) if kind == Kind::BeginRequest.byte() && id == self.id)
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
@@ -306,6 +325,8 @@ enum Stepped {
     Begun(Begin),
     /// The web server gave up on the request.
     Aborted,
+    /// Nothing: the next request is here, and this one is not over.
+    Waits,
 }
 
 fn values(names: Pairs<'_>, connections: usize) -> Params {

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 mod target;
 
 /// A stream of records of any kind for few ids: valid framing, wild content.
-fn records() -> impl Strategy<Value = Vec<u8>> {
+pub fn records() -> impl Strategy<Value = Vec<u8>> {
     let record = (0_u8..=12, 0_u16..3, proptest::collection::vec(any::<u8>(), 0..20));
     proptest::collection::vec(record, 0..12).prop_map(|records| {
         let mut out = Vec::new();
@@ -25,7 +25,7 @@ fn records() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-fn good_request() -> Vec<u8> {
+pub fn good_request() -> Vec<u8> {
     let mut out = Vec::new();
     let params =
         Params::new().push(b"SCRIPT_FILENAME", b"/srv/index.php").push(b"QUERY_STRING", &[b'q'; 200]).clone();
@@ -46,7 +46,7 @@ fn good_response() -> Vec<u8> {
 }
 
 /// Changes bytes here and there, and cuts the end off.
-fn mutate(mut stream: Vec<u8>, changes: &[(u16, u8)], keep: u16) -> Vec<u8> {
+pub fn mutate(mut stream: Vec<u8>, changes: &[(u16, u8)], keep: u16) -> Vec<u8> {
     for (at, to) in changes {
         let at = usize::from(*at) % stream.len();
         stream[at] = *to;

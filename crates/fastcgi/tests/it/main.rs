@@ -9,4 +9,6 @@ mod garbage;
 #[cfg(feature = "async")]
 mod pool;
 #[cfg(feature = "async")]
+mod serving;
+#[cfg(feature = "async")]
 mod streams;
