@@ -105,7 +105,7 @@ impl Cgi {
         let (head, run) = program::run(job).await.map_err(|why| complain(status_of(&why), &why))?;
         let status = head.status;
         let unusable = || complain(502, &format_args!("a program cannot answer with status {status}"));
-        let said = Said::of(head).ok_or_else(unusable)?;
+        let said = Said::of(head, false).ok_or_else(unusable)?;
         if said.send.is_some() {
             return Err(complain(502, &"X-Sendfile and X-Accel-Redirect are for PHP"));
         }

@@ -93,12 +93,13 @@ where
     let asked = Asked::new(request.params);
     let answered = talk.during(handle_asked(connection, &asked, Upload::Fcgi(request.body))).await;
     let sent = match answered {
-        Ok(response) => talk.send(response).await,
+        Ok(response) => talk.send(&asked, response).await,
         Err(over) => Err(over),
     };
     match sent {
         // Whoever gave up on it gets its end all the same, and may use the connection again.
         Ok(()) | Err(Over::Gone(Gone::Aborted)) => {
+            talk.wire.stderr(&asked.stderr().take());
             talk.wire.end();
             talk.flush(false).await
         }
@@ -201,8 +202,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Talk<R, W> {
     }
 
     /// Sends an answer, but for its end.
-    async fn send(&mut self, response: Response<Body>) -> Result<(), Over> {
+    async fn send(&mut self, asked: &Asked, response: Response<Body>) -> Result<(), Over> {
         let (parts, mut body) = response.into_parts();
+        self.wire.stderr(&asked.stderr().take());
         self.wire.stdout(Bytes::from(answer::block(&parts, body.known_len())));
         while !body.is_end_stream() {
             let Some(frame) = self.during(body.frame()).await? else { break };

@@ -19,7 +19,7 @@ use http_body::Frame;
 
 use crate::body::{Body, BodyError};
 use crate::fcgi::told;
-use crate::file::{self, Ask};
+use crate::file::{self, Ask, FileRef};
 use crate::gateway::intake::{Intake, IntakeError, Rules};
 use crate::gateway::said::{Said, Send};
 use crate::handle::{Visit, with_page};
@@ -29,6 +29,7 @@ use crate::pool::Pool;
 use crate::reply;
 use crate::resource::{Resource, Script};
 use crate::spool::spool;
+use crate::tree::Tree;
 use crate::upload::Upload;
 
 /// What is read of output that nobody wants, before the script is cut off.
@@ -75,10 +76,21 @@ async fn run(
     request.log = Some(log(visit, script));
     let client::Response { head, mut body } = pool.client.send(request).await?;
     let status = head.status;
-    let said = Said::of(head).ok_or(GatewayError::Interim(status))?;
-    if let Some(send) = said.send {
-        discard(body);
-        return self::send(visit, pool, said.headers, send).await;
+    let mut said = Said::of(head, visit.front.is_some()).ok_or(GatewayError::Interim(status))?;
+    if let Some(send) = said.send.take() {
+        match named(visit, pool, &send) {
+            Some((tree, found)) => {
+                discard(body);
+                said.sent();
+                return self::send(visit, tree, found, said.headers, &send).await;
+            }
+            // The web server may have other places than the release.
+            None if visit.front.is_some() => {}
+            None => {
+                discard(body);
+                return Err(GatewayError::Send(send.to_text()));
+            }
+        }
     }
     let whole = body.take_whole();
     if said.status == StatusCode::NOT_FOUND && whole.as_deref() == Some(b"File not found.\n") {
@@ -102,9 +114,9 @@ fn params(visit: &Visit<'_>, pool: &Pool, script: &Script, content_length: Optio
     let sink = |name: &[u8], value: &[u8]| {
         params.push(name, value);
     };
-    match &visit.front {
+    match visit.front {
         None => cgi_variables(&visit.facts(content_length), &script, sink),
-        Some(front) => told::tell(front, &script, content_length, sink),
+        Some(front) => told::tell(front, &script, visit.user.as_deref(), content_length, sink),
     }
     params
 }
@@ -112,7 +124,12 @@ fn params(visit: &Visit<'_>, pool: &Pool, script: &Script, content_length: Optio
 /// Takes what the script writes for the log.
 fn log(visit: &Visit<'_>, script: &Arc<Script>) -> client::Log {
     let (site, pin, script) = (Arc::clone(visit.site), Arc::clone(visit.pin), Arc::clone(script));
+    let told = site.config.host.serve.fastcgi_stderr;
+    let front = visit.front.filter(|_| told).map(|front| front.asked.stderr());
     Box::new(move |text| {
+        if let Some(front) = &front {
+            front.write(text);
+        }
         let text = String::from_utf8_lossy(text);
         let about = script.file.strip_prefix(pin.path()).unwrap_or(&script.file).display();
         site.log.warn(&site.name, format_args!("{} {about}: {}", pin.id(), text.trim_end()));
@@ -242,33 +259,52 @@ impl http_body::Body for Live {
     }
 }
 
-/// Answers with a file that the script named: one of the pinned release or of shared/.
-async fn send(
-    visit: &Visit<'_>,
-    pool: &Pool,
-    said: http::HeaderMap,
-    send: Send,
-) -> Result<Response<Body>, GatewayError> {
-    let named = |bytes: &[u8]| GatewayError::Send(String::from_utf8_lossy(bytes).into_owned());
-    let tree = visit.pin.with.tree.as_ref().map_err(|why| GatewayError::Send(why.clone()))?;
-    let (found, name) = match send {
-        Send::Path(path) => (Resource::sendfile(tree, &pool.paths.here(&path)), path),
+/// The file that the script named: one of the pinned release or of shared/.
+fn named<'a>(visit: &Visit<'a>, pool: &Pool, send: &Send) -> Option<(&'a Tree, FileRef)> {
+    let tree = visit.pin.with.tree.as_ref().ok()?;
+    let file = |found| match found {
+        Resource::File(found) => Some((tree, found)),
+        Resource::Script(_)
+        | Resource::Redirect(_)
+        | Resource::Listing(_)
+        | Resource::Refused(_)
+        | Resource::NotFound => None,
+    };
+    match send {
+        Send::Path(path) => {
+            let here = pool.paths.here(path);
+            // By the link or by another release's directory: what is meant is the file of this request's release.
+            let pinned = || visit.pin.with.bases.as_ref()?.pinned(&here);
+            let at = |path: &[u8]| file(Resource::sendfile(tree, path));
+            at(&here).or_else(|| at(&pinned()?))
+        }
         Send::Url(url) => {
             let decoded = percent_decoded(url.split(|byte| *byte == b'?').next().unwrap_or_default());
+            if !decoded.starts_with(b"/") {
+                return None;
+            }
             let places = [tree.docroot().to_path_buf(), tree.root().to_owned(), visit.site.app.shared()];
             let at = |place: &std::path::PathBuf| {
                 let path = [place.as_os_str().as_encoded_bytes(), &decoded].concat();
-                Some(Resource::sendfile(tree, &path)).filter(|found| matches!(found, Resource::File(_)))
+                file(Resource::sendfile(tree, &path))
             };
-            let found = decoded.starts_with(b"/").then(|| places.iter().find_map(at)).flatten();
-            (found.unwrap_or(Resource::NotFound), url)
+            places.iter().find_map(at)
         }
-    };
-    let Resource::File(found) = found else { return Err(named(&name)) };
+    }
+}
+
+/// Answers with a file that the script named.
+async fn send(
+    visit: &Visit<'_>,
+    tree: &Tree,
+    found: FileRef,
+    said: http::HeaderMap,
+    send: &Send,
+) -> Result<Response<Body>, GatewayError> {
     // It may have been asked for by a POST.
     let method = if visit.request.method == Method::HEAD { &Method::HEAD } else { &Method::GET };
     let ask = Ask { method, headers: &visit.request.headers, by_kernel: visit.connection.sender.is_some() };
-    let mut response = file::serve(ask, tree, found).await.map_err(|_| named(&name))?;
+    let mut response = file::serve(ask, tree, found).await.map_err(|_| GatewayError::Send(send.to_text()))?;
     // What the script says of it goes, but for what only the file can tell.
     let own = [header::ETAG, header::LAST_MODIFIED, header::CONTENT_ENCODING, header::CONTENT_RANGE];
     let mut last = None;

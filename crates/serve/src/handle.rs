@@ -286,9 +286,11 @@ async fn rules(visit: &mut Visit<'_>, path: &UrlPath<'_>, exchange: &mut Exchang
     {
         return Some(Box::pin(maintenance(visit)).await);
     }
-    if auth::guards(&says.auth, path.as_bytes()) {
-        let judge =
-            || visit.connection.server.checked.judge(&says.auth, path.as_bytes(), &visit.request.headers);
+    // A web server may have rewritten the path to one that is guarded.
+    let named = visit.front.map(|front| front.target.named().as_bytes());
+    let mut paths = [Some(path.as_bytes()), named].into_iter().flatten();
+    if let Some(guarded) = paths.find(|path| auth::guards(&says.auth, path)) {
+        let judge = || visit.connection.server.checked.judge(&says.auth, guarded, &visit.request.headers);
         // bcrypt takes tens of milliseconds: other requests of this thread go elsewhere meanwhile.
         match tokio::task::block_in_place(judge) {
             Access::Free => {}

@@ -33,6 +33,8 @@ pub struct Serve {
     pub group: Option<String>,
     /// `release_header`: answers carry `x-cutover-release`.
     pub release_header: bool,
+    /// `fastcgi_stderr`: what PHP writes for the log goes to the web server in front, too.
+    pub fastcgi_stderr: bool,
     /// `memory`: cap in bytes of the file cache, shared by all releases of the process; 256 MiB unless said otherwise.
     pub memory: u64,
     /// `file_max`: largest file kept in memory, in bytes; 1 MiB unless said otherwise.
@@ -175,6 +177,7 @@ impl Default for Serve {
             user: None,
             group: None,
             release_header: true,
+            fastcgi_stderr: false,
             memory: 256 << 20,
             file_max: 1 << 20,
             log: Log {
@@ -222,6 +225,7 @@ impl Serve {
             user: section.get("user")?,
             group: section.get("group")?,
             release_header: section.or("release_header", default.release_header)?,
+            fastcgi_stderr: section.or("fastcgi_stderr", default.fastcgi_stderr)?,
             memory: section.or("memory", Size(default.memory))?.0,
             file_max: section.or("file_max", Size(default.file_max))?.0,
             log: Log::read(&section.section("serve.log")?, base, default.log)?,

@@ -96,6 +96,7 @@ pub const TABLES: &[Table] = &[
             "user",
             "group",
             "release_header",
+            "fastcgi_stderr",
             "memory",
             "file_max",
         ],

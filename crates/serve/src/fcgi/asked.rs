@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
@@ -12,10 +13,33 @@ use crate::resource::path::encode;
 
 /// The parameters of a request.
 pub struct Asked {
+    stderr: Arc<Stderr>,
     packed: Vec<u8>,
     /// Names and values, each name once.
     pairs: Vec<(Range<usize>, Range<usize>)>,
 }
+
+/// What a script wrote for the web server's log and is not sent yet.
+#[derive(Default)]
+pub struct Stderr(Mutex<Vec<u8>>);
+
+impl Stderr {
+    /// Adds text; what would be more than the web server is likely to log is dropped.
+    pub fn write(&self, text: &[u8]) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() + text.len() <= STDERR_BYTES {
+            waiting.extend_from_slice(text);
+        }
+    }
+
+    /// Takes what was added.
+    pub fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Bytes for the web server's log that may wait.
+const STDERR_BYTES: usize = 32 << 10;
 
 /// Why a request cannot be meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +83,12 @@ impl Asked {
         let mut last: Vec<_> =
             pairs.drain(..).rev().filter(|(name, _)| seen.insert(&packed[name.clone()])).collect();
         last.reverse();
-        Self { pairs: last, packed }
+        Self { stderr: Arc::default(), pairs: last, packed }
+    }
+
+    /// Where scripts write for the web server's log.
+    pub fn stderr(&self) -> Arc<Stderr> {
+        Arc::clone(&self.stderr)
     }
 
     /// Bytes of it, duplicates included.

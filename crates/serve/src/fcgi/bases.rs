@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use release::{App, Lease};
@@ -17,6 +17,10 @@ pub struct Bases {
     parents: Vec<PathBuf>,
     /// The docroot below a release.
     below: Vec<PathBuf>,
+    /// The link, and what it stands for in this release.
+    link: (PathBuf, PathBuf),
+    /// This release.
+    root: PathBuf,
 }
 
 /// A path that was found to lie below a docroot.
@@ -43,7 +47,23 @@ impl Bases {
         if below[0] != canonical {
             below.push(canonical.to_owned());
         }
-        Self { docroots: vec![tree.docroot().to_path_buf(), link], parents, below }
+        let docroots = vec![tree.docroot().to_path_buf(), link];
+        let link = (app.link().to_owned(), tree.root().join(&lease.live().below));
+        Self { docroots, parents, below, link, root: tree.root().to_owned() }
+    }
+
+    /// A path by the link or of any release, as it is in this one; `None`: it is neither.
+    pub fn pinned(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let path = Path::new(OsStr::from_bytes(path));
+        let (link, leads_to) = &self.link;
+        if let Ok(rest) = path.strip_prefix(link) {
+            return Some(leads_to.join(rest).into_os_string().into_vec());
+        }
+        self.parents.iter().find_map(|parent| {
+            let mut below = path.strip_prefix(parent).ok()?.components();
+            below.next()?;
+            Some(self.root.join(below.as_path()).into_os_string().into_vec())
+        })
     }
 
     /// Where `path` (absolute) lies below a docroot; `None`: below none of them.
@@ -110,6 +130,8 @@ mod tests {
             docroots: paths(&["/srv/shop/releases/r2/public", "/srv/shop/current/public"]),
             parents: paths(&["/srv/shop/releases", "/srv/shop/slots"]),
             below: paths(&["public"]),
+            link: ("/srv/shop/current".into(), "/srv/shop/releases/r2".into()),
+            root: "/srv/shop/releases/r2".into(),
         }
     }
 
@@ -125,6 +147,18 @@ mod tests {
         ] {
             let named = Named { path: relative.into(), other: other.map(PathBuf::from) };
             assert_eq!(bases().find(path.as_bytes()), Some(named), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_of_another_release_is_told_as_it_is_in_this_one() {
+        for (path, pinned) in [
+            ("/srv/shop/current/data/film", Some("/srv/shop/releases/r2/data/film")),
+            ("/srv/shop/releases/r1/data/film", Some("/srv/shop/releases/r2/data/film")),
+            ("/srv/shop/shared/film", None),
+            ("/srv/shop/releases", None),
+        ] {
+            assert_eq!(bases().pinned(path.as_bytes()), pinned.map(Into::into), "{path}");
         }
     }
 

@@ -13,11 +13,13 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use http::HeaderValue;
+
 use crate::fcgi::asked::Asked;
 use crate::fcgi::bases::{Bases, Named, plain};
 use crate::gateway::percent_decoded;
 use crate::params::PathMap;
-use crate::resource::path::{PathError, UrlPath};
+use crate::resource::path::{PathError, UrlPath, encode};
 use crate::resource::{Resource, Script};
 use crate::tree::Tree;
 
@@ -60,13 +62,24 @@ impl Target {
         &self.url
     }
 
-    /// The path that is named, where it is another than the one that was asked for.
+    /// The path that is named, relative to the docroot.
     pub fn named(&self) -> &UrlPath<'static> {
         &self.named
     }
 
     /// What it stands for in the pinned release. `query`: to be kept by a redirect.
     pub fn resolve(&self, tree: &Tree, query: Option<&str>) -> Resource {
+        let found = self.look(tree, query);
+        if let Resource::Redirect(to) = &found
+            && !self.mount.is_empty()
+        {
+            let to = [encode(&self.mount).as_bytes(), to.as_bytes()].concat();
+            return HeaderValue::from_bytes(&to).map_or(Resource::NotFound, Resource::Redirect);
+        }
+        found
+    }
+
+    fn look(&self, tree: &Tree, query: Option<&str>) -> Resource {
         match Resource::there(tree, &self.named, query) {
             Some(Resource::Script(script)) => match self.decided_elsewhere(tree, &script) {
                 Some(resource) => resource,

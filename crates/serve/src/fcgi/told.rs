@@ -25,18 +25,24 @@ const OURS: [&[u8]; 14] = [
     b"REDIRECT_STATUS",
 ];
 
-/// Tells `sink` every parameter, name and value, each name once.
+/// Tells `sink` every parameter, name and value, each name once. `user`: who logged in by our own basic auth.
 pub fn tell(
     front: &Front<'_>,
     script: &ScriptFacts<'_>,
+    user: Option<&str>,
     content_length: Option<u64>,
     mut sink: impl FnMut(&[u8], &[u8]),
 ) {
     let asked = front.asked;
     for (name, value) in asked.pairs() {
-        if !OURS.contains(&name) {
+        let login = user.is_some() && [&b"REMOTE_USER"[..], b"AUTH_TYPE"].contains(&name);
+        if !OURS.contains(&name) && !login {
             sink(name, value);
         }
+    }
+    if let Some(user) = user {
+        sink(b"AUTH_TYPE", b"Basic");
+        sink(b"REMOTE_USER", user.as_bytes());
     }
     let mut scratch = Vec::with_capacity(256);
     let mut path = |name: &[u8], path, rest: &[u8]| {
@@ -64,6 +70,10 @@ pub fn tell(
         sink(b"DOCUMENT_URI", &scratch);
     }
     sink(b"CUTOVER_RELEASE", script.release.as_bytes());
+    // Without one php-fpm runs nothing, and says nothing.
+    if asked.get(b"REQUEST_METHOD").is_none() {
+        sink(b"REQUEST_METHOD", b"GET");
+    }
     // PHP built with --enable-force-cgi-redirect runs nothing without it.
     sink(b"REDIRECT_STATUS", asked.filled(b"REDIRECT_STATUS").unwrap_or(b"200"));
     if let Some(length) = content_length {

@@ -28,9 +28,35 @@ pub enum Send {
     Url(Vec<u8>),
 }
 
+/// What scripts say to web servers.
+const FOR_SERVERS: [&str; 6] = [
+    "x-sendfile",
+    "x-accel-redirect",
+    "x-accel-buffering",
+    "x-accel-expires",
+    "x-accel-limit-rate",
+    "x-accel-charset",
+];
+
+impl Send {
+    /// What was named, for people.
+    pub fn to_text(&self) -> String {
+        match self {
+            Send::Path(name) | Send::Url(name) => String::from_utf8_lossy(name).into_owned(),
+        }
+    }
+}
+
 impl Said {
-    /// Sorts a header block. `None`: its status is none that ends a request.
-    pub fn of(head: Head) -> Option<Said> {
+    /// The file was sent: no web server is to send one.
+    pub fn sent(&mut self) {
+        self.headers.remove("x-sendfile");
+        self.headers.remove("x-accel-redirect");
+    }
+
+    /// Sorts a header block. `None`: its status is none that ends a request. `behind`: a web server is in front; what
+    /// is for one, it hears too.
+    pub fn of(head: Head, behind: bool) -> Option<Said> {
         let status = StatusCode::from_u16(head.status).ok().filter(|status| !status.is_informational())?;
         let places = head.places().to_vec();
         let raw = Bytes::from(head.raw);
@@ -45,7 +71,8 @@ impl Said {
             // Both were looked through when the block was read; these looks find nothing more.
             let Ok(name) = HeaderName::from_bytes(&raw[place.name]) else { continue };
             let value = raw.slice(place.value);
-            if !said.hears(&name, &value)
+            let heard = said.hears(&name, &value);
+            if (!heard || behind && FOR_SERVERS.contains(&name.as_str()))
                 && let Ok(value) = HeaderValue::from_maybe_shared(value)
             {
                 said.headers.append(name, value);
@@ -95,7 +122,7 @@ mod tests {
 
     fn said(block: &str) -> Option<Said> {
         match HeadReader::new(10_000).feed(block.as_bytes()).unwrap() {
-            HeadProgress::Done { head, .. } => Said::of(head),
+            HeadProgress::Done { head, .. } => Said::of(head, false),
             HeadProgress::More => panic!("not whole"),
         }
     }
@@ -112,6 +139,19 @@ mod tests {
         assert_eq!(said.send, Some(Send::Path(b"/a b".to_vec())));
         assert_eq!(said.headers.len(), 3);
         assert_eq!(said.headers.get_all("set-cookie").iter().count(), 2);
+    }
+
+    #[test]
+    fn a_web_server_in_front_hears_what_is_for_it_and_nothing_of_a_connection() {
+        let block =
+            "X-Accel-Redirect: /a\r\nX-Accel-Expires: 3\r\nConnection: close\r\nContent-Length: 7\r\n\r\n";
+        let HeadProgress::Done { head, .. } = HeadReader::new(10_000).feed(block.as_bytes()).unwrap() else {
+            panic!("not whole");
+        };
+        let mut said = Said::of(head, true).unwrap();
+        assert_eq!(said.headers.len(), 2);
+        said.sent();
+        assert_eq!(said.headers.keys().collect::<Vec<_>>(), ["x-accel-expires"]);
     }
 
     #[test]
