@@ -7,7 +7,7 @@ mod cache_room;
 mod cgi;
 pub mod client;
 mod embedded;
-mod hand_over;
+pub mod hand_over;
 mod masters;
 mod operations;
 mod php;

@@ -1,0 +1,139 @@
+//! Reload, upgrade, drain: a web server in front loses no request, and its kept connections go over.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use fastcgi::record::Role;
+use fastcgi::request::{write_begin, write_stdin_end};
+
+use super::front::Kind;
+use super::stand::{CONFIG, Stand, serve};
+use super::wire::{Wire, params};
+use crate::serve::client::{connect, read_reply, request};
+use crate::serve::hand_over::find_pid;
+use crate::serve::server::{App, signal};
+
+fn stand(kind: Kind) -> Stand {
+    let app =
+        App::new(CONFIG).release("r1", &[("public/index.php", "<?php echo 'php';"), ("public/a.txt", "one")]);
+    Stand::of(serve(app.sealed("r1").live("r1")), kind, "/public")
+}
+
+/// Visitors that ask for PHP and for a file in turn, and panic at anything but the answer.
+struct Load {
+    stop: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
+    visitors: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Load {
+    fn on(port: u16) -> Load {
+        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let visitors = (0..6)
+            .map(|_| {
+                let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
+                std::thread::spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        for (path, wanted) in [("/x", "php"), ("/a.txt", "one")] {
+                            let reply = request(port, format!("GET {path} HTTP/1.0\r\nHost: a\r\n\r\n"));
+                            assert_eq!(
+                                (reply.status, reply.text().as_str()),
+                                (200, wanted),
+                                "{}",
+                                reply.head
+                            );
+                            answered.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                })
+            })
+            .collect();
+        Load { stop, answered, visitors }
+    }
+
+    /// Waits until so many more requests were answered.
+    fn goes_on(&self) {
+        let before = self.answered.load(Ordering::Relaxed);
+        for _ in 0..2_000 {
+            if self.answered.load(Ordering::Relaxed) > before + 100 {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the load stands still at {before}");
+    }
+
+    fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.visitors.into_iter().for_each(|visitor| visitor.join().unwrap());
+    }
+}
+
+/// Reloads, then an upgrade, under load.
+fn goes_over(kind: Kind) {
+    let mut stand = stand(kind);
+    let load = Load::on(stand.front.port);
+    load.goes_on();
+    let text = std::fs::read_to_string(stand.server.app.root().join("cutover.toml")).unwrap();
+    for n in 1..=3 {
+        let rule = format!("\n[[site.header]]\npath = \"/**\"\nset = {{ x-n = \"{n}\" }}\n");
+        stand.server.app.write_config(&format!("{text}{rule}"));
+        stand.server.app.cutover(&["reload"]);
+        assert_eq!(stand.get("/a.txt").header("x-n"), Some(n.to_string().as_str()));
+        load.goes_on();
+    }
+    stand.server.app.cutover(&["upgrade"]);
+    load.goes_on();
+    assert!(stand.server.ends_within(Duration::from_secs(40)), "the old process stays:\n{}", stand.said());
+    load.goes_on();
+    load.end();
+    let status: serde_json::Value =
+        serde_json::from_str(&stand.server.app.cutover(&["status", "--json"])).unwrap();
+    // The new process is nobody's child here: it is ended by its own number.
+    let pid = find_pid(&status).unwrap_or_else(|| panic!("no pid in {status}"));
+    assert_ne!(pid, u64::from(stand.server.child.id()));
+    signal(u32::try_from(pid).unwrap(), "TERM");
+}
+
+#[test]
+fn behind_nginx_with_kept_connections() {
+    goes_over(Kind::Nginx);
+}
+
+#[test]
+fn behind_haproxy_with_kept_connections() {
+    goes_over(Kind::Haproxy);
+}
+
+#[test]
+fn what_is_in_hand_is_answered_before_the_end_and_a_kept_connection_is_closed_behind_it() {
+    let app = App::new(CONFIG)
+        .release("r1", &[("public/index.php", "<?php usleep(900000); echo str_repeat('x', 300000);")]);
+    let mut server = serve(app.live("r1"));
+    let mut wire = Wire::to(server.port());
+    let mut out = Vec::new();
+    write_begin(&mut out, 1, Role::Responder, true, &params(&[("SCRIPT_NAME", "/index.php")]));
+    write_stdin_end(&mut out, 1);
+    wire.send(&out);
+    let status = || server.app.cutover(&["status", "--json"]).replace(' ', "");
+    while !status().contains("\"in_flight\":1") {}
+    server.signal("TERM");
+    let answer = wire.answer();
+    assert_eq!((answer.status(), answer.body.len()), (200, 300_000));
+    assert!(wire.is_closed());
+    assert!(server.ends_within(Duration::from_secs(10)), "{}", server.log());
+}
+
+#[test]
+fn a_socket_may_change_from_fastcgi_to_http_by_a_reload() {
+    let app = App::new(CONFIG).release("r1", &[("public/a.txt", "one")]);
+    let server = serve(app.live("r1"));
+    assert_eq!(Wire::to(server.port()).ask(&[("SCRIPT_NAME", "/a.txt")], b"").text(), "one");
+    let text = std::fs::read_to_string(server.app.root().join("cutover.toml")).unwrap();
+    server.app.write_config(&text.replace("fcgi:127.0.0.1:0", "127.0.0.1:0"));
+    server.app.cutover(&["reload"]);
+    let mut stream = connect(server.port());
+    std::io::Write::write_all(&mut stream, b"GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    assert_eq!(read_reply(&mut stream).unwrap().text(), "one");
+}
