@@ -12,6 +12,7 @@ const DOCS: &str = include_str!("../../../../../docs/fastcgi-gateway.md");
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Nginx,
+    NginxWithFiles,
     ApacheSetHandler,
     ApacheProxyPassMatch,
     Lighttpd,
@@ -30,6 +31,7 @@ impl Kind {
     fn heading(self) -> &'static str {
         match self {
             Kind::Nginx => "nginx",
+            Kind::NginxWithFiles => "nginx, which serves files itself",
             Kind::ApacheSetHandler => "Apache, SetHandler",
             Kind::ApacheProxyPassMatch => "Apache, ProxyPassMatch",
             Kind::Lighttpd => "lighttpd",
@@ -40,7 +42,7 @@ impl Kind {
 
     fn program(self) -> &'static str {
         match self {
-            Kind::Nginx => "/usr/sbin/nginx",
+            Kind::Nginx | Kind::NginxWithFiles => "/usr/sbin/nginx",
             Kind::ApacheSetHandler | Kind::ApacheProxyPassMatch => "/usr/sbin/apache2",
             Kind::Lighttpd => "/usr/sbin/lighttpd",
             Kind::Caddy => "/usr/bin/caddy",
@@ -75,7 +77,7 @@ impl Kind {
         let module =
             |name: &str| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n");
         match self {
-            Kind::Nginx => format!(
+            Kind::Nginx | Kind::NginxWithFiles => format!(
                 "daemon off;\nuser www-data;\npid {dir}/nginx.pid;\nerror_log {dir}/front.log;\nworker_processes 2;\n\
                  events {{ worker_connections 512; }}\nhttp {{\naccess_log off;\n{temp}\n{}\n}}\n",
                 block.replace("include fastcgi_params", "include /etc/nginx/fastcgi_params")
@@ -107,7 +109,7 @@ impl Kind {
         fs::write(&conf, self.config(dir, app, docroot, gateway, port)).unwrap();
         let mut command = Command::new(self.program());
         match self {
-            Kind::Nginx => command.arg("-c").arg(&conf),
+            Kind::Nginx | Kind::NginxWithFiles => command.arg("-c").arg(&conf),
             Kind::ApacheSetHandler | Kind::ApacheProxyPassMatch => {
                 command.args(["-D", "FOREGROUND", "-d"]).arg(dir).arg("-f").arg(&conf)
             }

@@ -46,6 +46,11 @@ fn nginx_holds_it() {
 }
 
 #[test]
+fn nginx_holds_it_with_files_of_its_own() {
+    holds(Kind::NginxWithFiles);
+}
+
+#[test]
 fn apache_holds_it_by_a_handler() {
     holds(Kind::ApacheSetHandler);
 }
