@@ -5,6 +5,7 @@ mod apache;
 mod caddy;
 mod fixtures;
 mod frameworks;
+mod garbage;
 mod lighttpd;
 mod nginx;
 mod php;

@@ -1,0 +1,7 @@
+//! Caddy's own form.
+#![no_main]
+
+#[path = "../src/doctor.rs"]
+mod target;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| target::caddy_json(data));

@@ -1,0 +1,7 @@
+//! lighttpd's.
+#![no_main]
+
+#[path = "../src/doctor.rs"]
+mod target;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| target::lighttpd(data));

@@ -1,0 +1,7 @@
+//! nginx's.
+#![no_main]
+
+#[path = "../src/doctor.rs"]
+mod target;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| target::nginx(data));
