@@ -56,8 +56,9 @@ impl Source {
     pub fn span(&self, bytes: Range<usize>) -> Span {
         let at = self.lines.partition_point(|(begin, _)| *begin <= bytes.start).saturating_sub(1);
         let (begin, line) = &self.lines[at];
-        let from = (bytes.start - begin).min(line.len());
-        let to = bytes.end.saturating_sub(*begin).clamp(from, line.len());
+        // A place cuts no character in two, whoever counted.
+        let from = line.floor_char_boundary(bytes.start - begin);
+        let to = line.ceil_char_boundary(bytes.end.saturating_sub(*begin)).max(from);
         Span { file: Arc::clone(&self.path), line: at + 1, from, to, text: Arc::clone(line) }
     }
 
@@ -111,5 +112,6 @@ mod tests {
         assert_eq!(source.span(13..14).meant(), "");
         assert_eq!(source.span(0..19).meant(), "one");
         assert_eq!(source.span(99..120).line, 4);
+        assert_eq!(Source::new(Path::new("/etc/x"), "aé").span(2..3).meant(), "é");
     }
 }

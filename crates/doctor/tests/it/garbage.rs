@@ -127,7 +127,7 @@ fn all(data: &[u8]) {
 }
 
 fn cases() -> u32 {
-    std::env::var("CUTOVER_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150)
+    std::env::var("CUTOVER_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(80)
 }
 
 proptest! {
