@@ -49,6 +49,8 @@ pub struct Connection<R, W> {
     output: Output<W>,
     /// Where the body of the request in hand goes.
     feed: Option<Feed>,
+    /// Whether the end of its body came.
+    heard: bool,
     /// The request in hand, or the one before.
     id: u16,
     in_hand: bool,
@@ -99,6 +101,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             received: 0,
             output: Output::new(write),
             feed: None,
+            heard: true,
             id: 0,
             in_hand: false,
             connections,
@@ -168,6 +171,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         self.feed.as_ref().is_some_and(Feed::has_room)
     }
 
+    /// Whether the last request has come to its end, be it answered or not.
+    pub fn is_heard(&self) -> bool {
+        self.heard
+    }
+
     /// Bytes that came so far.
     pub fn received(&self) -> u64 {
         self.received
@@ -226,6 +234,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             None => Stepped::On,
             Some(Event::Begin(begin)) => {
                 self.id = begin.id;
+                self.heard = false;
                 match begin.role {
                     Role::Responder => Stepped::Begun(begin),
                     Role::Authorizer | Role::Filter => {
@@ -243,6 +252,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 return Ok(Stepped::On);
             }
             Some(Event::StdinEnd { .. }) => {
+                self.heard = true;
                 if let Some(feed) = self.feed.take() {
                     feed.finish(Ok(()));
                 }

@@ -18,6 +18,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fastcgi::server::{self, Cut, Gone};
@@ -37,6 +38,9 @@ use crate::wire::activity::Activity;
 /// Bytes of parameters that one request may have before the connection is closed; what is more than the site allows
 /// is answered as 431.
 const PARAMS_BYTES: usize = 1 << 20;
+
+/// How long the rest of a request is waited for when it was answered already.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What a web server wants, and how it said so.
 pub struct Front<'a> {
@@ -252,11 +256,19 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Talk<R, W> {
         .await
     }
 
-    /// Ends the connection behind an answer.
+    /// Ends the connection behind an answer; but the rest of the request is heard first. Apache writes the end of an
+    /// empty body apart from the request, and answers 503 itself if the connection is closed by then.
     async fn close(&mut self) -> Over {
-        match poll_fn(|cx: &mut Context<'_>| self.wire.poll_shutdown(cx)).await {
-            Ok(()) => Over::Closed,
-            Err(why) => Over::Gone(why),
+        if let Err(why) = poll_fn(|cx: &mut Context<'_>| self.wire.poll_shutdown(cx)).await {
+            return Over::Gone(why);
+        }
+        let heard = poll_fn(|cx| {
+            let over = self.wire.is_heard() || self.wire.poll_input(cx).is_ready();
+            if over || self.wire.is_heard() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        // However that ends, the answer was given.
+        match tokio::time::timeout(LINGER, heard).await {
+            Ok(()) | Err(_) => Over::Closed,
         }
     }
 
