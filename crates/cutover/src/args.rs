@@ -8,6 +8,7 @@ use release::ReleaseId;
 
 use crate::answer::{Failure, print};
 use crate::command::adopt::AdoptFlags;
+use crate::command::apache::ApacheFlags;
 use crate::command::doctor::flags::DoctorFlags;
 use crate::command::exec::flags::ExecFlags;
 use crate::command::nginx::NginxFlags;
@@ -243,6 +244,11 @@ pub enum Command {
         after_help = "Examples:\n  cutover -C /srv/shop nginx\n  cutover -C /srv/shop nginx --listen 443\\ ssl --write /etc/nginx/conf.d/shop.conf\n  cutover -C /srv/shop nginx --part server > /etc/nginx/shop-locations.conf\n  cutover -C /srv/shop nginx --follow   (mode = \"reload\", after another tool has flipped)\n\nNo module is needed, and nothing is reloaded for a flip, unless [nginx] says mode = \"reload\"."
     )]
     Nginx(NginxFlags),
+    /// Print or write the virtual host that makes Apache serve each request from one release
+    #[command(
+        after_help = "Examples:\n  cutover -C /srv/shop apache\n  cutover -C /srv/shop apache --with module --write /etc/apache2/sites-available/shop.conf\n\nStock Apache can pin nothing by itself: `cutover serve` behind it does, or mod_cutover within it."
+    )]
+    Apache(ApacheFlags),
     /// Flood a site while its releases flip, and judge what its visitors would have seen
     #[command(after_help = PROVE_EXAMPLES)]
     Prove(Box<ProveFlags>),

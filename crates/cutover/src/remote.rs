@@ -180,6 +180,7 @@ pub fn words(command: &Command) -> Option<Vec<String>> {
         | Command::Prove(_)
         | Command::Doctor(_)
         | Command::Host
+        | Command::Apache(_)
         | Command::Nginx(_)
         | Command::Completions { .. } => return None,
     }

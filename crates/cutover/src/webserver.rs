@@ -1,6 +1,9 @@
 //! WebServer: nginx or Apache as it is called here; a file of its configuration is written, tested by it, and put back
 //! if it is refused.
 
+pub mod lines;
+pub mod regex;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -12,33 +15,83 @@ use crate::answer::{Answer, Failure};
 /// A web server of other people's.
 #[derive(Debug, Clone, Copy)]
 pub struct WebServer<'a> {
-    /// What people call it.
-    pub name: &'static str,
+    /// Which.
+    pub kind: Kind,
     /// The program and its first arguments, apart by blanks.
     pub command: &'a str,
-    /// What lets it test its configuration.
-    pub test: &'static [&'static str],
-    /// What lets it read its configuration again.
-    pub reload: &'static [&'static str],
-    /// The command of ours that shows the configuration.
-    pub shown_by: &'static str,
+}
+
+/// Which web server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// nginx.
+    Nginx,
+    /// Apache 2.4.
+    Apache,
+}
+
+/// What came of a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// It was told; how soon it has done so is its own affair.
+    Told,
+    /// It does not run.
+    DoesNotRun,
+}
+
+impl Kind {
+    /// What people call it.
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Nginx => "nginx",
+            Kind::Apache => "Apache",
+        }
+    }
+
+    /// The command of ours that shows its configuration.
+    fn shown_by(self) -> &'static str {
+        match self {
+            Kind::Nginx => "cutover nginx",
+            Kind::Apache => "cutover apache",
+        }
+    }
 }
 
 impl WebServer<'_> {
     /// Whether it takes its configuration as it is now; the error is what it said.
     pub fn accepts(&self) -> Result<(), String> {
-        self.call(self.test).map(drop)
+        self.call(&["-t"]).map(drop)
     }
 
-    /// Has it read its configuration again.
-    pub fn reload(&self) -> Result<(), String> {
-        self.call(self.reload).map(drop)
+    /// Has it read its configuration again, with no request cut short.
+    pub fn reload(&self) -> Result<Reload, String> {
+        match self.kind {
+            Kind::Nginx => match self.call(&["-s", "reload"]) {
+                Ok(_) => Ok(Reload::Told),
+                Err(said) if names_no_process(&said) => Ok(Reload::DoesNotRun),
+                Err(said) => Err(said),
+            },
+            // Where none runs, `-k graceful` starts one, which nobody has asked for.
+            Kind::Apache => match self.apache_runs()? {
+                true => self.call(&["-k", "graceful"]).map(|_| Reload::Told),
+                false => Ok(Reload::DoesNotRun),
+            },
+        }
+    }
+
+    /// Whether the process of Apache's pid file is there.
+    fn apache_runs(&self) -> Result<bool, String> {
+        let printed = self.call(&["-t", "-D", "DUMP_RUN_CFG"])?;
+        let file = printed.lines().find_map(|line| line.strip_prefix("PidFile: \"")?.strip_suffix('"'));
+        let pid = file.and_then(|file| std::fs::read_to_string(file).ok());
+        let pid = pid.and_then(|text| text.trim().parse::<u32>().ok());
+        Ok(pid.is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists()))
     }
 
     /// Runs it; gives all that it printed, to stdout and then to stderr.
     pub fn call(&self, words: &[&str]) -> Result<String, String> {
         let mut parts = self.command.split_whitespace();
-        let program = parts.next().unwrap_or(self.name);
+        let program = parts.next().unwrap_or("true");
         let out = Command::new(program).args(parts).args(words).output();
         let out = out.map_err(|error| format!("cannot run {program}: {error}"))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
@@ -62,7 +115,7 @@ impl WebServer<'_> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(Failure::failed(format!("cannot read {}: {error}", file.display()))),
         };
-        let name = self.name;
+        let name = self.kind.name();
         let answer = |did: String| {
             let text = format!("{}: {did}", file.display());
             Answer::new(text, json!({ "file": file, "did": did, "left_out": left_out }))
@@ -82,13 +135,11 @@ impl WebServer<'_> {
             };
             return Err(Failure::failed(format!("{name} refuses it:\n{said}"))
                 .still(still)
-                .next(format!("{} shows it", self.shown_by)));
+                .next(format!("{} shows it", self.kind.shown_by())));
         }
         match self.reload() {
-            Ok(()) => Ok(answer(format!("written, tested, and {name} reloaded"))),
-            Err(said) if does_not_run(&said) => {
-                Ok(answer(format!("written and tested; {name} does not run")))
-            }
+            Ok(Reload::Told) => Ok(answer(format!("written, tested, and {name} reloaded"))),
+            Ok(Reload::DoesNotRun) => Ok(answer(format!("written and tested; {name} does not run"))),
             Err(said) => Err(Failure::failed(format!("{name} takes it but could not be reloaded:\n{said}"))
                 .still(format!("{} is written, and {name} goes by what was there before", file.display()))
                 .next(format!("reload {name}"))),
@@ -96,9 +147,9 @@ impl WebServer<'_> {
     }
 }
 
-/// Whether a server said that there is none to be reloaded: no pid file, an empty one, or that of a process that is
+/// Whether nginx said that there is none to be reloaded: no pid file, an empty one, or that of a process that is
 /// gone.
-pub fn does_not_run(said: &str) -> bool {
+fn names_no_process(said: &str) -> bool {
     ["invalid PID number", "No such file or directory", "No such process"]
         .iter()
         .any(|why| said.contains(why))

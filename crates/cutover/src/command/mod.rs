@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod adopt;
+pub mod apache;
 mod completions;
 pub mod deploy;
 mod diff;
@@ -83,6 +84,7 @@ pub fn here(
         Command::Reload => running::reload(&opened()?),
         Command::Upgrade { program } => running::upgrade(&opened()?, program),
         Command::Maintenance { state } => running::maintenance(&opened()?, state == OnOff::On),
+        Command::Apache(flags) => apache::run(&opened()?, &flags),
         Command::Nginx(flags) => nginx::run(&opened()?, &flags),
         Command::Prove(flags) => prove::run(&flags, globals.json),
         Command::Warm { release, lock } => warm::run(&opened()?, release, lock),

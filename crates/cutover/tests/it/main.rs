@@ -6,6 +6,7 @@
 )]
 
 mod adopts;
+mod apache;
 mod arrows;
 mod at_a_glance;
 mod crashes;

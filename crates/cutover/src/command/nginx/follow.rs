@@ -20,7 +20,7 @@ use super::of_app;
 use super::turn::{Place, Turn};
 use super::workers::{self, Workers};
 use crate::opened::Opened;
-use crate::webserver::{WebServer, does_not_run};
+use crate::webserver::{Kind, Reload, WebServer};
 
 /// How often is looked whether the new workers have taken over.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -84,9 +84,9 @@ impl Following<'_> {
             .and_then(|()| atomic::replace(&included(opened), text.as_bytes()))
             .map_err(|error| error.to_string())?;
         match server.reload() {
-            Err(said) if does_not_run(&said) => {}
             Err(said) => return Err(format!("nginx cannot be reloaded:\n{said}")),
-            Ok(()) => self.wait(&before, master)?,
+            Ok(Reload::DoesNotRun) => {}
+            Ok(Reload::Told) => self.wait(&before, master)?,
         }
         atomic::remove(&note).map_err(|error| error.to_string())
     }
@@ -189,7 +189,7 @@ pub fn included(opened: &Opened) -> PathBuf {
 
 /// How nginx is called.
 pub fn server(command: &str) -> WebServer<'_> {
-    WebServer { name: "nginx", command, test: &["-t"], reload: &["-s", "reload"], shown_by: "cutover nginx" }
+    WebServer { kind: Kind::Nginx, command }
 }
 
 /// The name of a mark that nobody has made yet.

@@ -4,8 +4,9 @@ use config::host::{Fpm, Php};
 use config::says::Says;
 
 use super::quote::{expression, mixed, plain, quoted};
-use super::regex;
-use super::text::{Nginx, address, put};
+use super::text::{Nginx, address};
+use crate::webserver::lines::put;
+use crate::webserver::regex;
 
 impl Nginx<'_> {
     /// Maps and upstreams.

@@ -3,7 +3,6 @@
 mod follow;
 mod http;
 mod quote;
-mod regex;
 mod server;
 mod text;
 mod turn;

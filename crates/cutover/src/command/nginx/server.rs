@@ -4,12 +4,9 @@ use config::host::{Fpm, Php};
 use config::says::Says;
 
 use super::quote::{bare, plain, quoted, unquoted};
-use super::regex;
-use super::text::{Nginx, address, put};
-
-/// Statuses that nginx itself answers with, by the first digit, for "4xx" and "5xx".
-const CLIENT: [u16; 9] = [400, 401, 403, 404, 405, 413, 414, 416, 429];
-const SERVER: [u16; 4] = [500, 502, 503, 504];
+use super::text::{Nginx, address};
+use crate::webserver::lines::{error_pages, put};
+use crate::webserver::regex;
 
 impl Nginx<'_> {
     /// Root, locations and headers.
@@ -115,11 +112,8 @@ impl Nginx<'_> {
     }
 
     fn errors(&self, out: &mut String, says: &Says) -> Result<(), String> {
-        for status in CLIENT.iter().chain(&SERVER) {
-            let taken = says.maintenance.page.is_some() && *status == says.maintenance.status;
-            if let Some(page) = says.errors.page(*status).filter(|_| !taken) {
-                put(out, &format!("error_page {status} {};", quoted(page)?));
-            }
+        for (status, page) in error_pages(says) {
+            put(out, &format!("error_page {status} {};", quoted(page)?));
         }
         Ok(())
     }

@@ -4,7 +4,6 @@
 //! per request and kept for its internal redirects and subrequests, so `$realpath_root` behind one is one realpath(3) per
 //! request. `set $x $realpath_root` would be two, the first only to measure the length.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 
 use config::Config;
@@ -12,6 +11,7 @@ use config::host::Layout;
 use config::value::Address;
 
 use super::quote::{plain, quoted};
+use crate::webserver::lines::{indented, put};
 
 /// What is written.
 pub struct Nginx<'a> {
@@ -119,16 +119,6 @@ impl Written {
         let inner = format!("{}\n{}", self.names, self.server);
         format!("{}\nserver {{\n{}}}\n", self.http, indented(&inner))
     }
-}
-
-fn indented(text: &str) -> String {
-    text.lines().map(|line| if line.is_empty() { "\n".into() } else { format!("    {line}\n") }).collect()
-}
-
-/// Adds a line.
-pub(super) fn put(out: &mut String, line: &str) {
-    // Writing to a String cannot fail.
-    writeln!(out, "{line}").unwrap_or_default();
 }
 
 /// An address as nginx takes it.

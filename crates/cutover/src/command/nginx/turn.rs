@@ -7,7 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use super::quote::{plain, quoted};
-use super::text::{Nginx, put};
+use super::text::Nginx;
+use crate::webserver::lines::put;
 
 /// What nginx knows.
 #[derive(Debug, Clone, PartialEq, Eq)]

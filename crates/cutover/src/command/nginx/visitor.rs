@@ -7,7 +7,8 @@ use config::host::PinScope;
 use config::says::Says;
 
 use super::quote::{expression, plain, quoted};
-use super::text::{Nginx, put};
+use super::text::Nginx;
+use crate::webserver::lines::put;
 
 /// A release's name as `release::ReleaseId` takes it.
 const NAME: &str = "[A-Za-z0-9_+~][A-Za-z0-9._+~-]{0,127}";

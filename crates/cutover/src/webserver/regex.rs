@@ -1,4 +1,4 @@
-//! Regex: our patterns and redirects as the regular expressions of nginx (PCRE), which matches decoded paths in `$uri`.
+//! Regex: our patterns as the regular expressions (PCRE) of nginx and Apache, which match decoded paths.
 
 /// A glob as an anchored expression.
 pub fn pattern(glob: &str) -> String {
