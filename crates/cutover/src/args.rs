@@ -316,8 +316,9 @@ const DOCTOR_EXAMPLES: &str = "Examples:
   cutover doctor --fix --write                   change them, let the server test them, keep a copy
   cutover doctor --collect web1.tar              pack what is looked at, secrets masked, for somebody else
   cutover doctor web1.tar                        look at what was packed
+  cutover doctor --live https://shop.example.com from outside, by a few harmless requests
 
-It only reads, unless --write is said. Exit codes: 0 nothing found that counts (--fail-on), 1 findings, 2 wrong usage.";
+It only reads, unless --write or --probe is said. Exit codes: 0 nothing found that counts (--fail-on), 1 findings, 2 wrong usage.";
 
 const EXEC_EXAMPLES: &str = "Examples:
   cutover -C /srv/shop exec -- php artisan schedule:run                       a line for cron

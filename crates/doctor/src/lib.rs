@@ -11,17 +11,18 @@
 //!
 //! The rules: only [`machine`] touches a disk, a process or a socket, and it knows no way to write; only [`facts`] asks
 //! it; a check is a function of the facts, with an id, a fixture that it must find, one that it must not, and a page in
-//! `docs/doctor/`.
+//! `docs/doctor/`. Apart from that stands [`live`], which asks a site and no machine.
 //!
 //! - what is looked at: [`machine`], [`source`] (a file and the places in it), [`facts`]
 //! - what is judged: [`check`], [`checks`]
 //! - what is told: [`finding`], [`report`], [`mute`] (what is known and accepted), [`patch`] (what fixes change),
-//!   [`sizing`], [`render`]
+//!   [`sizing`], [`live`], [`render`]
 
 pub mod check;
 pub mod checks;
 pub mod facts;
 pub mod finding;
+pub mod live;
 pub mod machine;
 pub mod mute;
 pub mod patch;

@@ -4,6 +4,7 @@ pub mod diff;
 mod excerpt;
 pub mod json;
 pub mod junit;
+pub mod live;
 pub mod paint;
 pub mod sarif;
 pub mod sizing;

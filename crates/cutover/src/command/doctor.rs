@@ -6,6 +6,7 @@
 
 mod fix;
 pub mod flags;
+mod live;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,9 @@ pub fn run(globals: &Globals, flags: &DoctorFlags) -> Result<Answer, Failure> {
     }
     if flags.list {
         return Ok(list());
+    }
+    if let Some(url) = &flags.live {
+        return live::look(url, flags.probe.as_deref());
     }
     let app = app(globals)?;
     let targets = targets(&flags.targets, app.as_ref());

@@ -7,6 +7,7 @@ mod fixtures;
 mod frameworks;
 mod garbage;
 mod lighttpd;
+mod live;
 mod nginx;
 mod php;
 mod php_found;

@@ -28,6 +28,12 @@ pub struct DoctorFlags {
     /// Pack all that was looked at into this file, secrets masked
     #[arg(long, value_name = "FILE", conflicts_with_all = ["pack", "from"])]
     pub collect: Option<PathBuf>,
+    /// Look at a site from outside, by a few harmless requests, where its configuration cannot be read
+    #[arg(long, value_name = "URL", conflicts_with_all = ["pack", "from", "fix", "collect", "sarif", "junit", "baseline"])]
+    pub live: Option<String>,
+    /// With --live: put a script into this directory, which the site serves at URL, for a moment
+    #[arg(long, value_name = "DIR", requires = "live")]
+    pub probe: Option<PathBuf>,
     /// Say all there is to say about a check
     #[arg(long, value_name = "ID", conflicts_with_all = ["pack", "from", "fix", "collect"])]
     pub explain: Option<String>,
