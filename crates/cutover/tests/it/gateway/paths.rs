@@ -51,7 +51,9 @@ fn whatever_path_a_web_server_names_it_is_the_pinned_releases() {
     let index = ("/public/index.php", "/index.php", "");
     let b = ("/public/a/b.php", "/a/b.php", "");
     let info = ("/public/a/b.php", "/a/b.php", "/more info");
-    let table: &[(&[(&str, &str)], (&str, &str, &str))] = &[
+    // What is told, and the file that runs, its name and the path behind it.
+    type Case<'a> = (&'a [(&'a str, &'a str)], (&'a str, &'a str, &'a str));
+    let table: &[Case<'_>] = &[
         (&[("SCRIPT_FILENAME", "APP/current/public/index.php"), ("SCRIPT_NAME", "/index.php")], index),
         (&[("SCRIPT_FILENAME", "APP/releases/r2/public/a/b.php")], b),
         (&[("SCRIPT_FILENAME", "APP/releases/r1/public/a/b.php"), ("REQUEST_URI", "/a/b.php")], b),
@@ -240,4 +242,34 @@ fn a_web_server_that_sees_other_paths_is_understood_by_the_path_map() {
         "{answer:?}"
     );
     assert_eq!(answer.told("CUTOVER_RELEASE_ROOT"), Some(format!("{there}/releases/r1")));
+}
+
+#[test]
+fn a_guarded_path_is_guarded_by_whatever_name_and_a_redirect_leads_to_where_the_site_begins() {
+    let app = App::new(CONFIG)
+        .release(
+            "r1",
+            &[("public/index.php", "<?php echo 'front';"), ("public/admin/x.php", "<?php echo 'secret';")],
+        )
+        .release("r1", &[("public/dir/index.html", "here")]);
+    let text = app.config().replace("/ROOT", &app.root().display().to_string());
+    let users = "users = { alice = \"$2y$10$abcdefghijklmnopqrstuuW7r1ZQbTQKq4zWn6p7sB2rW0b0n4eWq\" }";
+    let server = serve_as(
+        app.live("r1"),
+        &format!("{text}\n[[site.auth]]\npath = \"/admin\"\nrealm = \"staff\"\n{users}\n"),
+    );
+    let root = server.app.root().display().to_string();
+    let mut wire = Wire::to(server.port());
+    let secret = format!("{root}/current/public/admin/x.php");
+    for uri in ["/admin/x.php", "/rewritten"] {
+        let answer = wire.ask(&[("SCRIPT_FILENAME", secret.as_str()), ("REQUEST_URI", uri)], b"");
+        assert_eq!(answer.status(), 401, "{uri}: {answer:?}");
+        assert!(answer.header("www-authenticate").is_some_and(|how| how.contains("staff")), "{answer:?}");
+    }
+    assert_eq!(wire.ask(&[("REQUEST_URI", "/"), ("SCRIPT_NAME", "/")], b"").text(), "front");
+    let dir = format!("{root}/current/public/dir");
+    let pairs =
+        [("SCRIPT_FILENAME", dir.as_str()), ("SCRIPT_NAME", "/app/dir"), ("REQUEST_URI", "/app/dir?q=1")];
+    let moved = wire.ask(&pairs, b"");
+    assert_eq!((moved.status(), moved.header("location")), (301, Some("/app/dir/?q=1")), "{moved:?}");
 }
