@@ -9,6 +9,7 @@ pub mod app;
 pub mod asked;
 pub mod caddy;
 pub mod fpm;
+pub mod gateways;
 pub mod glob;
 pub mod ini;
 pub mod lighttpd;
@@ -54,6 +55,8 @@ pub struct Facts {
     pub sources: Sources,
     /// The apps.
     pub apps: Vec<app::App>,
+    /// Where `cutover serve` speaks FastCGI for them.
+    pub gateways: gateways::Gateways,
     /// Every nginx.
     pub nginx: Vec<nginx::Nginx>,
     /// The Apache servers.
@@ -115,6 +118,7 @@ impl Facts {
         self.apps =
             targets.apps.iter().map(|root| app::App::look(machine, &mut self.sources, root)).collect();
         self.blind.extend(self.apps.iter().flat_map(|app| app.blind.clone()));
+        self.gateways = gateways::Gateways::of(&self.apps);
         self.users = users::Users::look(machine);
         self.selinux =
             machine.read(Path::new("/sys/fs/selinux/enforce")).is_ok_and(|text| text.starts_with(b"1"));

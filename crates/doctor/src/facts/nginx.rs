@@ -21,6 +21,7 @@ pub use self::look::look;
 
 use self::level::{Id, Kind, Level, Levels};
 use self::parse::Directive;
+use super::gateways::Gateways;
 use super::links::Way;
 use crate::finding::{Blind, Finding};
 use crate::machine::Program;
@@ -48,6 +49,8 @@ pub struct Nginx {
     pub upstreams: BTreeMap<String, Directive>,
     /// How the paths in it lead.
     pub ways: BTreeMap<PathBuf, Way>,
+    /// Where `cutover serve` speaks FastCGI.
+    pub gateways: Gateways,
     /// What of it could not be read: a finding may hold, or not, by what stands there.
     pub blind: Vec<Blind>,
 }
@@ -87,9 +90,13 @@ impl Nginx {
         Program { file: "nginx".into(), switches }
     }
 
-    /// The levels that hand requests to FastCGI.
+    /// The levels that hand requests to PHP-FPM by FastCGI; `cutover serve` takes what it is told for what it means.
     pub fn fastcgi(&self) -> impl Iterator<Item = &Level> {
-        self.levels.all().filter(|level| level.last("fastcgi_pass").is_some())
+        let ours = |level: &Level| {
+            let passes = self.passes(level.id);
+            !passes.is_empty() && passes.iter().all(|pass| self.gateways.named_in(&pass.to_string()))
+        };
+        self.levels.all().filter(move |level| level.last("fastcgi_pass").is_some() && !ours(level))
     }
 
     /// The servers.

@@ -20,6 +20,7 @@ fn look(facts: &Facts) -> Verdict {
     each(facts, |apache| {
         let found = unpinned(apache).filter_map(|(place, flipping, runs)| match runs {
             Runs::Module(_) => None,
+            Runs::Fpm(handler) if facts.gateways.named_in(handler.word(0)) => None,
             Runs::Fpm(handler) => {
                 let link = told(&flipping.link);
                 let what = format!("PHP-FPM gets paths below {} through the link {link}", told(&place.path));

@@ -18,7 +18,7 @@ pub const CHECK: Check = Check {
 
 fn look(facts: &Facts) -> Verdict {
     caddy(facts, |handler, flipping| {
-        if handler.does != (Does::Fpm { resolves: false }) {
+        if handler.does != (Does::Fpm { resolves: false }) || facts.gateways.named_in(&handler.at.text) {
             return None;
         }
         let link = told(&flipping.link);

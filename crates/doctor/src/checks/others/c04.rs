@@ -20,6 +20,9 @@ fn look(facts: &Facts) -> Verdict {
         let found = lighttpd.roots.iter().filter_map(|root| {
             let flipping = root.place.flipping()?;
             let php = lighttpd.php(root)?;
+            if php.value.any_text(&|text| facts.gateways.named_in(text)) {
+                return None;
+            }
             let what = format!("PHP gets paths through the link {}", told(&flipping.link));
             let fix = "lighttpd cannot resolve the root for a request: put cutover serve in its place, or behind it";
             let finding = Finding::at(&root.place.at, what, fix).also("what runs PHP", &php.at);

@@ -97,6 +97,15 @@ impl Value {
         }
     }
 
+    /// Whether one of the texts in it is like this.
+    pub fn any_text(&self, is: &dyn Fn(&str) -> bool) -> bool {
+        match self {
+            Value::Text(text) => is(text),
+            Value::List(list) => list.iter().any(|(_, value, _)| value.any_text(is)),
+            Value::Unknown => false,
+        }
+    }
+
     /// About how much memory it takes, in bytes.
     fn weight(&self) -> usize {
         match self {

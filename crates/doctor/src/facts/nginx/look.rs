@@ -73,6 +73,7 @@ fn read(machine: &dyn Machine, facts: &mut Facts, found: &Found) -> Result<Nginx
         master: found.master.clone(),
         levels: Levels::of(tree.top),
         files: tree.files,
+        gateways: facts.gateways.clone(),
         blind: tree.blind,
         ..Nginx::default()
     };
