@@ -131,7 +131,7 @@ fn collect(file: &Path, targets: &Targets) -> Result<Answer, Failure> {
     machine
         .pack(&mut packed)
         .map_err(|error| Failure::failed(format!("cannot pack what was seen: {error}")))?;
-    release::atomic::replace_private(file, &packed).map_err(Failure::failed)?;
+    release::atomic::replace_private(&lasting(file), &packed).map_err(Failure::failed)?;
     let (findings, bytes) = (report.findings().count(), packed.len());
     let text = format!(
         "packed what was looked at into {}, {bytes} bytes, for its owner alone to read\n\

@@ -11,6 +11,7 @@ mod arrows;
 mod at_a_glance;
 mod crashes;
 mod deploys;
+mod doctor;
 mod exec;
 mod far;
 mod flips;

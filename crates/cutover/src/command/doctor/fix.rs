@@ -166,3 +166,56 @@ fn beside(path: &Path) -> PathBuf {
     let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ");
     path.with_file_name(format!(".{name}.bak-{stamp}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use doctor::finding::{Edit, Finding, Fix};
+    use doctor::source::Source;
+    use doctor::{Targets, Verdict, checks};
+
+    use super::*;
+
+    /// A report with one fix: a line below the first one.
+    fn reported(file: &Path, line: &str) -> (Report, Facts) {
+        let facts = Facts::look(&Here, &Targets { nginx: vec![file.to_owned()], ..Targets::default() });
+        let at = Source::new(file, std::fs::read_to_string(file).unwrap()).line(1);
+        let fix = Fix::from("").edit(Edit::Below { at: at.clone(), lines: line.to_owned() });
+        let findings = vec![Finding::at(&at, "a test's", fix)];
+        let check = checks::of("N01").unwrap();
+        let judged = vec![(check, Verdict { findings, blind: Vec::new() })];
+        (Report { judged, ..Report::default() }, facts)
+    }
+
+    #[test]
+    fn what_the_server_refuses_is_put_back_and_what_changed_meanwhile_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().display();
+        let file = dir.path().join("nginx.conf");
+        let before = format!("pid {own}/pid;\nerror_log {own}/log;\nevents {{ }}\n");
+        std::fs::write(&file, &before).unwrap();
+        let kept = || {
+            std::fs::read_dir(dir.path())
+                .unwrap()
+                .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains(".bak-"))
+                .count()
+        };
+
+        let (report, facts) = reported(&file, "no_such_directive on;");
+        let failure = write(&report, &facts).unwrap_err();
+        assert!(failure.error.contains("unknown directive \"no_such_directive\""), "{failure:?}");
+        assert_eq!(failure.still.as_deref(), Some("every file is as it was"));
+        assert_eq!((std::fs::read_to_string(&file).unwrap(), kept()), (before.clone(), 0));
+
+        let (report, facts) = reported(&file, "worker_processes 2;");
+        std::fs::write(&file, format!("{before}# meanwhile\n")).unwrap();
+        let failure = write(&report, &facts).unwrap_err();
+        assert!(failure.error.contains("has changed since"), "{failure:?}");
+        assert_eq!((std::fs::read_to_string(&file).unwrap(), kept()), (format!("{before}# meanwhile\n"), 0));
+
+        let (report, facts) = reported(&file, "worker_processes 2;");
+        let answer = write(&report, &facts).unwrap();
+        assert!(answer.text.contains("tested by nginx"), "{}", answer.text);
+        assert!(std::fs::read_to_string(&file).unwrap().contains("worker_processes 2;\n"));
+        assert_eq!(kept(), 1);
+    }
+}

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::facts::nginx::Nginx;
+use crate::facts::nginx::lead::Lead;
 use crate::facts::nginx::level::{Kind, Level};
 use crate::facts::nginx::parse::Directive;
 use crate::finding::{Edit, Fix};
@@ -51,6 +52,9 @@ fn edits(nginx: &Nginx, level: &Level, names: &[&str]) -> Option<Vec<Edit>> {
     for name in names {
         let Some(param) = params.iter().rev().find(|param| param.arg(0) == *name) else { continue };
         let value = param.arg(1);
+        if !matches!(nginx.leads(level.id, value), Lead::Link(_)) {
+            continue;
+        }
         let root = ["$document_root", "${document_root}"].into_iter().find(|root| value.starts_with(root));
         let better = match root {
             Some(root) => value.replacen(root, "$realpath_root", 1),

@@ -13,7 +13,7 @@ use crate::finding::{Finding, Fix};
 pub const CHECK: Check = Check {
     id: "N05",
     severity: Severity::Warning,
-    title: "PHP is pinned, but files and try_files go through the link",
+    title: "try_files and files go through the link",
     visitor: "During a flip some requests find neither the file of the old release nor that of the new one: errors 404 for pages that exist.",
     page: include_str!("../../../../../docs/doctor/N05.md"),
     look,

@@ -74,8 +74,11 @@ fn told(nginx: &Nginx, on: &On) -> Finding {
     let what = format!("for up to {} s nginx remembers what stood behind the link{with}", on.valid_s);
     let text = "switch it off where the root goes through the link (`open_file_cache off;` in the server), or pin the \
                 root: then the paths of two releases differ (docs/nginx.md)";
-    let lines = on.roots.iter().map(|Root { root, .. }| {
-        (nginx.owned(&root.at().file) && root.alone() && root.is("root")).then(|| Edit::Below {
+    let lines = on.roots.iter().map(|Root { root, server, .. }| {
+        // Where it is switched on beside the root, nginx takes no second line.
+        let beside = server.last("open_file_cache").is_some();
+        let plain = nginx.owned(&root.at().file) && root.alone() && root.is("root") && !beside;
+        plain.then(|| Edit::Below {
             at: root.end.clone(),
             lines: format!("{}open_file_cache off;", root.indent()),
         })
