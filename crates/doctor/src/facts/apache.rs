@@ -103,7 +103,7 @@ impl Apache {
         blind.extend(places.filter_map(|place| place.blind()));
         blind.sort();
         blind.dedup();
-        let test = test(machine, sources, start, &root);
+        let test = test(machine, sources, start, &root, &blind);
         Apache {
             config: start.config.clone(),
             pinning: Pinning::look(machine, &modules),
@@ -170,7 +170,7 @@ fn version(machine: &dyn Machine, start: &Start) -> Vec<u32> {
 }
 
 /// Asks the server itself whether it would start so.
-fn test(machine: &dyn Machine, sources: &Sources, start: &Start, root: &Path) -> Asked {
+fn test(machine: &dyn Machine, sources: &Sources, start: &Start, root: &Path, met: &[Blind]) -> Asked {
     let mut switches: Vec<String> = vec!["-t".into(), "-f".into(), start.config.display().to_string()];
     switches.extend(["-d".to_owned(), start.root.display().to_string()]);
     switches.extend(start.defines.iter().flat_map(|name| ["-D".to_owned(), name.clone()]));
@@ -178,7 +178,7 @@ fn test(machine: &dyn Machine, sources: &Sources, start: &Start, root: &Path) ->
     let wanted = |name: &str| name.starts_with("APACHE_");
     let passed = start.environment.iter().filter(|(name, _)| wanted(name));
     switches.extend(passed.flat_map(|(name, value)| ["-C".to_owned(), format!("Define {name} {value}")]));
-    match Asked::ask(machine, &Program::new(&start.program, switches), &start.config) {
+    match Asked::ask(machine, &Program::new(&start.program, switches), &start.config, met) {
         Asked::Refused(said, _) => {
             let at = named(sources, root, &said);
             Asked::Refused(said, at)

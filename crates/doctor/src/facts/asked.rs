@@ -17,6 +17,9 @@ pub enum Asked {
     Blind(Blind),
 }
 
+/// How it is told that a pipe or a device was met ([`crate::machine::Why`]).
+const SPECIAL: &str = "is a special file";
+
 /// Signs that the test failed for want of rights, which the server itself may well have.
 const RIGHTS: [&str; 6] = [
     "ermission denied",
@@ -28,8 +31,13 @@ const RIGHTS: [&str; 6] = [
 ];
 
 impl Asked {
-    /// Asks. The configuration has to belong to root or to this user: a test may load modules that it names.
-    pub fn ask(machine: &dyn Machine, program: &Program, config: &Path) -> Asked {
+    /// Asks. The configuration has to belong to root or to this user: a test may load modules that it names. Where a
+    /// pipe or a device was met in it, a server may read for ever.
+    pub fn ask(machine: &dyn Machine, program: &Program, config: &Path, met: &[Blind]) -> Asked {
+        if let Some(special) = met.iter().find(|blind| blind.why == SPECIAL) {
+            let why = format!("it would read {}, which {}", special.what, special.why);
+            return Asked::Blind(Blind { what: format!("the test of {}", config.display()), why, at: None });
+        }
         if !ours(machine, config) {
             let why = "belongs to another user, and its test would load what it names".to_owned();
             return Asked::Blind(Blind { what: config.display().to_string(), why, at: None });

@@ -137,16 +137,16 @@ impl Caddy {
         blind.extend(handlers.iter().flat_map(|handler| handler.roots.iter().filter_map(Place::blind)));
         blind.sort();
         blind.dedup();
-        let test = asked(machine, &config, json);
+        let test = asked(machine, &config, json, &blind);
         Caddy { config, handlers, test, blind }
     }
 }
 
 /// What Caddy itself says of a configuration. To adapt a Caddyfile starts nothing, and JSON need not be adapted.
-fn asked(machine: &dyn Machine, config: &Path, json: bool) -> Asked {
+fn asked(machine: &dyn Machine, config: &Path, json: bool, met: &[Blind]) -> Asked {
     let file = config.display().to_string();
     let adapt = Program::new("caddy", ["adapt", "--adapter", "caddyfile", "--config", &file]);
-    if json { Asked::Accepted } else { Asked::ask(machine, &adapt, config) }
+    if json { Asked::Accepted } else { Asked::ask(machine, &adapt, config, met) }
 }
 
 /// The root as a path; placeholders stand for anything.

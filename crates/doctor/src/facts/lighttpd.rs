@@ -96,7 +96,7 @@ impl Lighttpd {
         blind.dedup();
         // Its test would run what `include_shell` names.
         let try_it = Program::new("lighttpd", ["-tt", "-f", &config.display().to_string()]);
-        let test = if runs { Asked::Accepted } else { Asked::ask(machine, &try_it, &config) };
+        let test = if runs { Asked::Accepted } else { Asked::ask(machine, &try_it, &config, &blind) };
         Lighttpd { config, settings, roots, test, blind }
     }
 

@@ -6,6 +6,7 @@ mod caddy;
 mod fixtures;
 mod frameworks;
 mod garbage;
+mod hostile;
 mod lighttpd;
 mod live;
 mod nginx;
