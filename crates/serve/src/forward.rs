@@ -61,7 +61,8 @@ pub async fn forward(visit: &Visit<'_>, rule: &Forward, body: Upload) -> Respons
 }
 
 async fn exchange(visit: &Visit<'_>, rule: &Forward, body: Upload) -> Result<Response<Body>, ForwardError> {
-    let to = &rule.to;
+    let to = rule.at(visit.pin.id().as_str());
+    let to = to.as_ref();
     let slow = |_elapsed| ForwardError::Slow(to.clone());
     let failed = |source| ForwardError::Connect(to.clone(), source);
     match to {

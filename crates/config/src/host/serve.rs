@@ -1,5 +1,6 @@
 //! Serve: what the server listens on, for whom, and how far it lets anybody go.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -141,9 +142,24 @@ pub struct Limits {
 pub struct Forward {
     /// `path`: this and everything below it.
     pub path: Prefix,
-    /// `to`.
+    /// `to`: as it is written; see [`at`](Forward::at).
     pub to: Address,
 }
+
+impl Forward {
+    /// Where requests on this release go: `{release}` in the path of a Unix socket stands for its id, so that each
+    /// release may have a server of its own.
+    pub fn at(&self, release: &str) -> Cow<'_, Address> {
+        match &self.to {
+            Address::Unix(path) if path.to_string_lossy().contains(RELEASE) => {
+                Cow::Owned(Address::Unix(path.to_string_lossy().replace(RELEASE, release).into()))
+            }
+            Address::Unix(_) | Address::Tcp { .. } => Cow::Borrowed(&self.to),
+        }
+    }
+}
+
+const RELEASE: &str = "{release}";
 
 /// `[serve.cgi]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -390,5 +406,20 @@ impl Cgi {
                 .get::<NonZeroU32>("processes")?
                 .map_or(16, |processes| processes.get() as usize),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_may_have_a_side_server_of_its_own() {
+        let forward =
+            |to: &str| Forward { path: Prefix::parse("/").unwrap(), to: Address::parse(to).unwrap() };
+        let at = |to: &str| forward(to).at("r41").to_string();
+        assert_eq!(at("unix:/run/shop/{release}.sock"), "unix:/run/shop/r41.sock");
+        assert_eq!(at("unix:/run/shop/side.sock"), "unix:/run/shop/side.sock");
+        assert_eq!(at("127.0.0.1:6001"), "127.0.0.1:6001");
     }
 }
