@@ -23,6 +23,7 @@ mod packaging;
 mod power_loss;
 mod prove;
 mod prunes;
+mod recipes;
 mod running;
 mod serve;
 mod shop;

@@ -8,7 +8,17 @@ mod held;
 mod hosted;
 mod once;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+/// Sets it at its end, also when the test fails: threads that wait for it would wait for ever.
+pub struct Sets<'a>(pub &'a AtomicBool);
+
+impl Drop for Sets<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Waits for something that happens soon.
 fn until(what: &str, mut is: impl FnMut() -> bool) {

@@ -4,6 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::Sets;
 use crate::shop::Shop;
 use insta::assert_snapshot;
 
@@ -182,6 +183,7 @@ fn while_releases_flip_each_command_sees_one() {
             }
             flips
         });
+        let over = Sets(&over);
         let mut seen = [0, 0];
         for at in 0..commands {
             // Every tenth is PHP, which is slower to start; the rest a shell.
@@ -201,7 +203,7 @@ fn while_releases_flip_each_command_sees_one() {
             assert_eq!(names.len(), 1, "parts of two releases: {said}");
             seen[usize::from(names[0] == "r2")] += 1;
         }
-        over.store(true, Ordering::Relaxed);
+        drop(over);
         (flipper.join().unwrap(), seen)
     });
     println!("{commands} commands during {flips} flips: {} on r1, {} on r2, 0 mixed", seen[0], seen[1]);
