@@ -5,17 +5,28 @@
 //! reused), and the lock is taken again, without waiting, when the next request begins.
 
 use crate::app::App;
+use crate::glance::Glance;
 use crate::lease::Lease;
 use crate::live::LiveError;
 use crate::pin::{Pinned, Pinner};
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// Gives holds of one app: reads the link for every one, and makes the expensive part once per release.
 #[derive(Debug)]
-pub struct Holder<T>(Pinner<Used<T>>);
+pub struct Holder<T> {
+    pinner: Pinner<Used<T>>,
+    /// What was seen last, if a glance is enough to see that it is still so.
+    seen: RwLock<Option<Seen<T>>>,
+}
+
+#[derive(Debug)]
+struct Seen<T> {
+    glance: Glance,
+    pin: Arc<Pinned<Used<T>>>,
+}
 
 /// One request's hold on one release, until it is dropped.
 pub struct Hold<T>(Arc<Pinned<Used<T>>>);
@@ -33,28 +44,59 @@ const ATTEMPTS: usize = 64;
 impl<T> Holder<T> {
     /// A holder for this app; `make` is called once per release, before its first hold is given out.
     pub fn new(app: App, make: impl Fn(&Lease) -> T + Send + Sync + 'static) -> Holder<T> {
-        Holder(Pinner::new(app, move |lease| Used { with: make(lease), users: Mutex::new(0) }))
+        let make = move |lease: &Lease| Used { with: make(lease), users: Mutex::new(0) };
+        Holder { pinner: Pinner::new(app, make), seen: RwLock::new(None) }
     }
 
     /// The app.
     pub fn app(&self) -> &App {
-        self.0.app()
+        self.pinner.app()
     }
 
     /// Whether a release was ever held, so that there is a last one.
     pub fn was_held(&self) -> bool {
-        self.0.last_good().is_some()
+        self.pinner.last_good().is_some()
     }
 
     /// Holds the release that is live now. Strict: the link is read in this call, and again once the lock is there.
     /// Waits at most [`PATIENCE`](crate::lease::PATIENCE), and only if a stranger has locked the release.
+    ///
+    /// Where nothing has changed for some time, it is enough to see that nothing has: see [`Glance`].
     pub fn hold(&self) -> Result<Hold<T>, LiveError> {
+        if let Some(hold) = self.hold_seen() {
+            return Ok(hold);
+        }
+        let before = Glance::begin(self.app());
+        let hold = self.hold_read()?;
+        let glance = before.and_then(|before| before.end(self.app(), hold.lease()));
+        self.note(glance.map(|glance| Seen { glance, pin: Arc::clone(&hold.0) }));
+        Ok(hold)
+    }
+
+    /// Holds what was seen last, if a glance says that it is still so.
+    fn hold_seen(&self) -> Option<Hold<T>> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let Seen { glance, pin } = seen.as_ref()?;
+        let hold = Hold::begin(Arc::clone(pin))?;
+        // After the lock, as every look.
+        glance.is_still_so().then_some(hold)
+    }
+
+    /// Keeps what was seen; nothing, if a glance is not enough: a release that is gone is not kept open for it.
+    fn note(&self, now: Option<Seen<T>>) {
+        let was_none = self.seen.read().unwrap_or_else(PoisonError::into_inner).is_none();
+        if !was_none || now.is_some() {
+            *self.seen.write().unwrap_or_else(PoisonError::into_inner) = now;
+        }
+    }
+
+    fn hold_read(&self) -> Result<Hold<T>, LiveError> {
         let until = Instant::now() + crate::lease::PATIENCE;
-        let mut looked = self.0.last_good();
+        let mut looked = self.pinner.last_good();
         for _ in 0..ATTEMPTS {
             let pin = match looked.take() {
                 Some(pin) => pin,
-                None => self.0.look_fully().pin?,
+                None => self.pinner.look_fully().pin?,
             };
             let hold = loop {
                 match Hold::begin(Arc::clone(&pin)) {
@@ -70,7 +112,7 @@ impl<T> Holder<T> {
                 return Ok(hold);
             }
             // The way to the release may have more links than one look can judge.
-            let now = self.0.look_fully().pin?;
+            let now = self.pinner.look_fully().pin?;
             if Arc::ptr_eq(&now, &pin) {
                 return Ok(hold);
             }
@@ -81,13 +123,13 @@ impl<T> Holder<T> {
 
     /// Holds the release that was held last, whatever the link says now, if it is still there.
     pub fn hold_last(&self) -> Option<Hold<T>> {
-        self.0.last_good().and_then(still_there)
+        self.pinner.last_good().and_then(still_there)
     }
 
     /// Holds the release that the link would lead to if it had this text: what another process read there, before it
     /// broke. It has to lie where the link may lead.
     pub fn hold_as(&self, text: &Path) -> Option<Hold<T>> {
-        self.0.look_as(Some(text)).pin.ok().and_then(still_there)
+        self.pinner.look_as(Some(text)).pin.ok().and_then(still_there)
     }
 }
 
@@ -215,6 +257,38 @@ mod tests {
         let again = holder.hold().unwrap();
         assert!(!prunable(&app, "r1"));
         drop(again);
+    }
+
+    /// Holds until a glance is enough.
+    fn until_a_glance_is_enough(holder: &Holder<()>) {
+        let began = Instant::now();
+        while holder.seen.read().unwrap().is_none() {
+            holder.hold().unwrap();
+            assert!(began.elapsed() < Duration::from_secs(60), "its dates never were old enough");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn a_glance_sees_every_flip() {
+        let (_dir, app) = shop(&["r1", "r2"]);
+        // Where dates are not trusted there is nothing to see.
+        let kind = rustix::fs::statfs(app.root()).unwrap().f_type;
+        if !crate::glance::KEEP_DATES.contains(&kind) {
+            println!("\nskipped: a_glance_sees_every_flip: file system {kind:x}\n");
+            return;
+        }
+        let holder = Holder::new(app.clone(), |_| ());
+        for id in ["r2", "r1", "r2"] {
+            until_a_glance_is_enough(&holder);
+            assert!(holder.hold_seen().is_some());
+            flip(&app, id);
+            assert!(holder.hold_seen().is_none());
+            assert_eq!(holder.hold().unwrap().id().as_str(), id);
+        }
+        until_a_glance_is_enough(&holder);
+        fs::remove_file(app.link()).unwrap();
+        assert!(holder.hold().is_err());
     }
 
     #[test]

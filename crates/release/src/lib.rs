@@ -28,6 +28,7 @@ pub mod app;
 pub mod atomic;
 pub mod flip;
 mod flocked;
+mod glance;
 pub mod history;
 pub mod hold;
 pub mod id;
