@@ -46,7 +46,7 @@ pub const ITERATE: c_uint = 3;
 macro_rules! opaque {
     ($($name:ident),*) => { $(#[repr(C)] pub struct $name { _private: [u8; 0] })* };
 }
-opaque!(apr_pool_t, apr_table_t, ap_conf_vector_t, conn_rec, process_rec);
+opaque!(apr_pool_t, apr_table_t, ap_conf_vector_t, process_rec);
 
 #[repr(C)]
 pub struct apr_array_header_t {
@@ -55,6 +55,15 @@ pub struct apr_array_header_t {
     pub nelts: c_int,
     pub nalloc: c_int,
     pub elts: *mut c_char,
+}
+
+/// `include/httpd.h`, as far as what modules keep with a connection.
+#[repr(C)]
+pub struct conn_rec {
+    pub pool: *mut apr_pool_t,
+    _addresses: [u64; 9],
+    _id: c_long,
+    pub conn_config: *mut ap_conf_vector_t,
 }
 
 /// `include/httpd.h`, as far as the file's type; what is not used has no name.
@@ -238,6 +247,7 @@ unsafe extern "C" {
         ...
     );
 
+    pub fn apr_palloc(pool: *mut apr_pool_t, size: usize) -> *mut c_void;
     pub fn apr_pcalloc(pool: *mut apr_pool_t, size: usize) -> *mut c_void;
     pub fn apr_pstrmemdup(pool: *mut apr_pool_t, bytes: *const c_char, length: usize) -> *mut c_char;
     pub fn apr_pool_create_ex(

@@ -5,7 +5,7 @@ use crate::bindings::{
     HTTP_INTERNAL_SERVER_ERROR, HTTP_SERVICE_UNAVAILABLE, OK, ap_context_document_root, ap_document_root,
     ap_file_walk, ap_hook_child_init, ap_hook_map_to_storage, ap_hook_post_config, ap_hook_post_read_request,
     ap_hook_pre_config, ap_hook_translate_name, ap_set_context_info, ap_set_document_root,
-    apr_dynamic_fn_retrieve, apr_pool_cleanup_null, apr_pool_cleanup_register, apr_pool_t, apr_pstrmemdup,
+    apr_dynamic_fn_retrieve, apr_palloc, apr_pool_cleanup_null, apr_pool_cleanup_register, apr_pool_t,
     apr_status_t, register_log_item, request_rec, server_rec,
 };
 use crate::border::guard;
@@ -165,8 +165,8 @@ unsafe extern "C" fn file(r: *mut request_rec) -> c_int {
                 match visit.place(name) {
                     Placed::Elsewhere => {}
                     Placed::Nowhere => return HTTP_SERVICE_UNAVAILABLE,
-                    Placed::At(moved) => {
-                        let moved = kept(r, &[&moved]);
+                    Placed::At(dir, rest) => {
+                        let moved = kept(r, &[dir, rest]);
                         (*r).filename = moved;
                         (*r).canonical_filename = moved;
                         // What was looked at by the old name may have been another release's.
@@ -177,7 +177,10 @@ unsafe extern "C" fn file(r: *mut request_rec) -> c_int {
             // VirtualDocumentRoot and the like have set their own meanwhile.
             pin_root(r, visit);
             pin_context(r, visit);
-            visit.name(r);
+            // A link that is not the document root's may have been pinned only now.
+            if visit.site.first.is_none() {
+                visit.name(r);
+            }
             DECLINED
         })
     }
@@ -203,7 +206,7 @@ unsafe extern "C" fn passed_on(
             match visit.place(&name[start..]) {
                 Placed::Elsewhere => {}
                 Placed::Nowhere => return HTTP_SERVICE_UNAVAILABLE,
-                Placed::At(moved) => (*r).filename = kept(r, &[&name[..start], &moved]),
+                Placed::At(dir, rest) => (*r).filename = kept(r, &[&name[..start], dir, rest]),
             }
             DECLINED
         })
@@ -248,9 +251,12 @@ unsafe fn pin_root(r: *mut request_rec, visit: &Visit) {
     unsafe {
         let root = ap_document_root(r);
         if !root.is_null()
-            && let Placed::At(moved) = visit.place(CStr::from_ptr(root).to_bytes())
+            && !visit.has_root(root)
+            && let Placed::At(dir, rest) = visit.place(CStr::from_ptr(root).to_bytes())
         {
-            ap_set_document_root(r, kept(r, &[&moved]));
+            let moved = kept(r, &[dir, rest]);
+            ap_set_document_root(r, moved);
+            visit.gave_root(moved);
         }
     }
 }
@@ -264,9 +270,10 @@ unsafe fn pin_context(r: *mut request_rec, visit: &Visit) {
     unsafe {
         let root = ap_context_document_root(r);
         if !root.is_null()
-            && let Placed::At(moved) = visit.place(CStr::from_ptr(root).to_bytes())
+            && !visit.has_root(root)
+            && let Placed::At(dir, rest) = visit.place(CStr::from_ptr(root).to_bytes())
         {
-            ap_set_context_info(r, ptr::null(), kept(r, &[&moved]));
+            ap_set_context_info(r, ptr::null(), kept(r, &[dir, rest]));
         }
     }
 }
@@ -276,7 +283,16 @@ unsafe fn pin_context(r: *mut request_rec, visit: &Visit) {
 /// # Safety
 /// `r` is a request.
 unsafe fn kept(r: *mut request_rec, parts: &[&[u8]]) -> *mut c_char {
-    let whole = parts.concat();
-    // SAFETY: the bytes are copied, with a zero behind them.
-    unsafe { apr_pstrmemdup((*r).pool, whole.as_ptr().cast(), whole.len()) }
+    let length = parts.iter().map(|part| part.len()).sum::<usize>();
+    // SAFETY: as much memory as is written: the parts, and a zero behind them.
+    unsafe {
+        let whole = apr_palloc((*r).pool, length + 1).cast::<u8>();
+        let mut end = whole;
+        for part in parts {
+            ptr::copy_nonoverlapping(part.as_ptr(), end, part.len());
+            end = end.add(part.len());
+        }
+        *end = 0;
+        whole.cast()
+    }
 }

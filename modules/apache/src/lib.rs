@@ -13,7 +13,8 @@
 //! ```
 //!
 //! - what was configured: [`directive`] (the words), [`settings`], [`detect`], [`site`] (what they come to)
-//! - what a request does: [`hook`] (where Apache calls us), [`visit`] (its pins), [`link`] (what is live)
+//! - what a request does: [`hook`] (where Apache calls us), [`visit`] (its pins), [`kept`] (those of its
+//!   connection), [`link`] (what is live)
 //! - what Apache thinks of paths: [`place`], [`section`] (`<Directory>` sections, for the release's path), [`proxy`]
 //! - the way in and out: [`bindings`], [`border`] (panics end here), [`log`]
 //!
@@ -31,6 +32,7 @@ mod border;
 mod detect;
 mod directive;
 mod hook;
+mod kept;
 mod link;
 mod log;
 mod place;

@@ -7,9 +7,12 @@ use std::path::Path;
 /// What follows `dir` in `path`, if `path` is `dir` or lies below it: empty, or beginning with a slash. Doubled
 /// slashes count as one, for Apache leaves those of an `Alias` or a `ProxyPassMatch` where they are.
 pub fn below<'a>(path: &'a [u8], dir: &Path) -> Option<&'a [u8]> {
+    let plain = path.strip_prefix(dir.as_os_str().as_bytes());
+    if let Some(rest) = plain.filter(|rest| matches!(rest.first(), None | Some(b'/'))) {
+        return Some(rest);
+    }
     let mut rest = path;
-    for part in dir.components().skip(1) {
-        let part = part.as_os_str().as_bytes();
+    for part in dir.as_os_str().as_bytes().split(|byte| *byte == b'/').skip(1) {
         let start = rest.iter().position(|byte| *byte != b'/').filter(|at| *at > 0)?;
         rest = rest[start..].strip_prefix(part)?;
         if !matches!(rest.first(), None | Some(b'/')) {
@@ -17,14 +20,6 @@ pub fn below<'a>(path: &'a [u8], dir: &Path) -> Option<&'a [u8]> {
         }
     }
     Some(rest)
-}
-
-/// `path` with `dir`, below which it lies, replaced by `to`. `None`: it does not lie below it.
-pub fn moved(path: &[u8], dir: &Path, to: &Path) -> Option<Vec<u8>> {
-    let rest = below(path, dir)?;
-    let mut moved = to.as_os_str().as_bytes().to_vec();
-    moved.extend_from_slice(rest);
-    Some(moved)
 }
 
 /// Where the path begins in a name that mod_proxy made: `proxy:fcgi://host/path`. `None`: it is no such name.

@@ -2,30 +2,35 @@
 
 use crate::bindings::{
     ap_get_module_config, ap_set_module_config, apr_pool_cleanup_null, apr_pool_cleanup_register,
-    apr_status_t, apr_table_setn, request_rec,
+    apr_status_t, apr_table_setn, conn_rec, request_rec,
 };
 use crate::border::guard;
+use crate::kept;
 use crate::link::Made;
 use crate::place;
 use crate::site::{Site, Sites};
 use crate::this;
 use release::Hold;
-use std::cell::OnceCell;
-use std::ffi::c_void;
+use std::cell::{Cell, OnceCell};
+use std::ffi::{c_char, c_void};
+use std::os::unix::ffi::OsStrExt;
 
 /// The pins of one request, in the order of its site's links; each is taken when it is first needed.
 pub struct Visit<'a> {
     /// The server's site.
     pub site: &'a Site,
     pins: Vec<OnceCell<Option<Hold<Made>>>>,
+    connection: *mut conn_rec,
+    /// The document root that was given to the request last, so that nobody compares it again.
+    root: Cell<*const c_char>,
 }
 
 /// What a path came to under the pins.
-pub enum Placed {
+pub enum Placed<'a> {
     /// It lies below none of the links.
     Elsewhere,
-    /// It is this now, below the release.
-    At(Vec<u8>),
+    /// It is this now: the release's directory, and what follows it.
+    At(&'a [u8], &'a [u8]),
     /// It lies below a link that leads to no release, and there is no last good one.
     Nowhere,
 }
@@ -56,7 +61,9 @@ impl<'a> Visit<'a> {
             }
             let site = sites.of((*first).server)?;
             let pins = site.links.iter().map(|_| OnceCell::new()).collect();
-            let visit = Box::into_raw(Box::new(Visit { site, pins }));
+            let visit =
+                Visit { site, pins, connection: (*first).connection, root: Cell::new(std::ptr::null()) };
+            let visit = Box::into_raw(Box::new(visit));
             apr_pool_cleanup_register((*first).pool, visit.cast::<c_void>(), ended, apr_pool_cleanup_null);
             ap_set_module_config((*first).request_config, this(), visit.cast());
             Some(&*visit)
@@ -65,7 +72,14 @@ impl<'a> Visit<'a> {
 
     /// The pin of one of the site's links; `None`: it leads to no release, and there is no last good one.
     pub fn pin(&self, link: usize) -> Option<&Hold<Made>> {
-        let take = || self.site.links[link].pin(self.site.stale_for, self.site.server);
+        let take = || {
+            let pin = self.site.links[link].pin(self.site.stale_for, self.site.server);
+            if let Some(pin) = &pin {
+                // SAFETY: a request that is answered has its connection.
+                unsafe { kept::with(self.connection, &self.site.links[link], pin) };
+            }
+            pin
+        };
         self.pins.get(link)?.get_or_init(take).as_ref()
     }
 
@@ -76,17 +90,26 @@ impl<'a> Visit<'a> {
     }
 
     /// What a path comes to under the pins.
-    pub fn place(&self, path: &[u8]) -> Placed {
+    pub fn place<'b>(&'b self, path: &'b [u8]) -> Placed<'b> {
         for (number, link) in self.site.links.iter().enumerate() {
-            if place::below(path, link.path()).is_none() {
-                continue;
-            }
-            let Some(pin) = self.pin(number) else { return Placed::Nowhere };
-            if let Some(moved) = place::moved(path, link.path(), &pin.with().root) {
-                return Placed::At(moved);
+            if let Some(rest) = place::below(path, link.path()) {
+                return match self.pin(number) {
+                    Some(pin) => Placed::At(pin.with().root.as_os_str().as_bytes(), rest),
+                    None => Placed::Nowhere,
+                };
             }
         }
         Placed::Elsewhere
+    }
+
+    /// Whether this is the document root that the request was given.
+    pub fn has_root(&self, root: *const c_char) -> bool {
+        self.root.get() == root
+    }
+
+    /// Notes the document root that the request was given.
+    pub fn gave_root(&self, root: *const c_char) {
+        self.root.set(root);
     }
 
     /// The pin whose release this path lies in, and its link's number, among those taken so far.

@@ -37,6 +37,7 @@ fn offsets_sizes_and_constants_are_those_of_the_headers() {
     )*)* } }
     fields! {
         request_rec: pool connection server next prev main err_headers_out subprocess_env unparsed_uri uri filename canonical_filename path_info per_dir_config request_config;
+        conn_rec: pool conn_config;
         server_rec: process next module_config lookup_defaults defn_name defn_line_number is_virtual server_admin server_hostname;
         core_server_config: gprof_dir ap_document_root access_name sec_dir;
         module: version minor_version module_index name dynamic_load_handle next magic rewrite_args create_dir_config merge_dir_config create_server_config merge_server_config cmds register_hooks flags;
