@@ -46,7 +46,7 @@ def build():
     """Builds the module, unless MOD_CUTOVER names one."""
     if "MOD_CUTOVER" in os.environ:
         return
-    subprocess.run([os.path.join(ROOT, "scripts", "modules")], cwd=ROOT, check=True)
+    subprocess.run([os.path.join(ROOT, "scripts", "modules"), "apache"], cwd=ROOT, check=True)
     target = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
     os.environ["MOD_CUTOVER"] = os.path.join(os.path.abspath(target), "modules", "mod_cutover.so")
 
