@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 
 use doctor::finding::{Edit, Finding};
 use doctor::machine::Recorded;
+use doctor::patch;
+use doctor::render::paint::Paint;
+use doctor::render::text::By;
+use doctor::render::{diff, json, junit, sarif, text};
 use doctor::{Facts, Report, Span, Targets};
 
 /// nginx's.
@@ -67,6 +71,16 @@ fn judge_at(main: &str, data: &[u8], targets: impl Fn(Vec<PathBuf>) -> Targets) 
         }
     }
     report.blind.iter().filter_map(|blind| blind.at.as_ref()).for_each(|span| sound("blind", span));
+    for by in [By::Check, By::File] {
+        let text = text::render(&report, by, Paint::Plain);
+        let orders = text.chars().find(|c| c.is_control() && *c != '\n');
+        assert_eq!(orders, None, "a terminal would take orders from {text:?}");
+    }
+    (json::render(&report), sarif::render(&report), junit::render(&report));
+    for patch in patch::patches(&report, &facts.sources).0 {
+        assert_ne!(patch.before, patch.after);
+        diff::render(&patch);
+    }
     let again = Report::of(&Facts::look(&machine, &targets));
     let told =
         |report: &Report| report.findings().map(|(_, finding)| finding.what.clone()).collect::<Vec<_>>();
