@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use config::value::ListenAt;
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, chown, geteuid};
 
 /// Connections that wait for `accept`; the kernel caps it at net.core.somaxconn.
 const BACKLOG: i32 = 4096;
@@ -112,6 +113,12 @@ pub fn bind(at: &ListenAt, inherited: &mut Inherited) -> Result<Bound, ListenErr
         ListenAt::Unix(path) => bind_unix(path),
         ListenAt::Systemd(_) | ListenAt::Fd(_) => Err(ListenError::NotPassed(at.to_string())),
     }
+}
+
+/// Gives a Unix socket to a group, if this process may: root binds it, and a web server of that group connects.
+pub fn give(at: &ListenAt, gid: Option<u32>) -> Result<(), ListenError> {
+    let (ListenAt::Unix(path), Some(gid)) = (at, gid.filter(|_| geteuid().is_root())) else { return Ok(()) };
+    chown(path, None, Some(Gid::from_raw(gid))).map_err(|why| refused(at.to_string(), why.into()))
 }
 
 fn refused(at: String, source: io::Error) -> ListenError {

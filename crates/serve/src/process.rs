@@ -103,7 +103,7 @@ pub struct Carried {
     pub pools: HashMap<String, Arc<Masters>>,
     /// Pools of the old process, by app: made from the same configuration, it is trusted.
     pub adopted: HashMap<String, Vec<Adopted>>,
-    /// The group of who will connect to new pools, where privileges are dropped later.
+    /// The group of who will connect to new pools and sockets, where privileges are dropped later.
     pub connecting_gid: Option<u32>,
 }
 
@@ -124,7 +124,11 @@ impl Ground {
         for socket in &served.sockets {
             let bound = match carried.sockets.remove(&socket.at) {
                 Some(bound) => bound,
-                None => Arc::new(listen::bind(&socket.at, &mut carried.inherited)?),
+                None => {
+                    let bound = listen::bind(&socket.at, &mut carried.inherited)?;
+                    listen::give(&socket.at, carried.connecting_gid)?;
+                    Arc::new(bound)
+                }
             };
             sockets.insert(socket.at.clone(), bound);
         }

@@ -104,7 +104,9 @@ pub fn timeless(text: &str) -> String {
     let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
     for at in 1..words.len() {
         let unit = words[at].trim_end_matches([',', ')', ';']).to_owned();
-        if ["us", "ms", "s"].contains(&unit.as_str()) && words[at - 1].parse::<f64>().is_ok() {
+        if ["us", "ms", "s", "second", "seconds", "minute", "minutes"].contains(&unit.as_str())
+            && words[at - 1].parse::<f64>().is_ok()
+        {
             words[at - 1] = "SOME".into();
             words[at] = words[at].replace(&unit, "TIME");
         }

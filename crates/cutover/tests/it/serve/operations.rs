@@ -123,3 +123,27 @@ fn what_a_killed_server_left_behind_is_no_hindrance_to_the_next() {
     assert_eq!(server.get("/a.txt").text(), "one");
     server.app.cutover(&["reload"]);
 }
+
+#[test]
+fn a_socket_that_root_binds_is_given_to_the_group_that_may_connect() {
+    use std::os::unix::fs::MetadataExt;
+    if !nix::unistd::geteuid().is_root() {
+        println!("\nskipped: a_socket_that_root_binds_is_given_to_the_group_that_may_connect: not root\n");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let sockets = ["http.sock", "fcgi.sock"].map(|name| dir.path().join(name));
+    let [http, fcgi] = sockets.each_ref().map(|socket| socket.display());
+    let server = App::new(&format!(
+        "[serve]\nlisten = [\"127.0.0.1:0\", \"unix:{http}\", \"fcgi:unix:{fcgi}\"]\nuser = \"nobody\"\ngroup = \"www-data\"\n"
+    ))
+    .release("r1", &[("public/a.txt", "one")])
+    .live("r1")
+    .serve();
+    let group = nix::unistd::Group::from_name("www-data").unwrap().unwrap().gid.as_raw();
+    for socket in &sockets {
+        let stat = fs::metadata(socket).unwrap();
+        assert_eq!((stat.gid(), stat.mode() & 0o777), (group, 0o660), "{}", socket.display());
+    }
+    assert_eq!(server.get("/a.txt").status, 200);
+}
