@@ -76,7 +76,9 @@ fn judge_at(main: &str, data: &[u8], targets: impl Fn(Vec<PathBuf>) -> Targets) 
         let orders = text.chars().find(|c| c.is_control() && *c != '\n');
         assert_eq!(orders, None, "a terminal would take orders from {text:?}");
     }
-    (json::render(&report), sarif::render(&report), junit::render(&report));
+    json::render(&report);
+    sarif::render(&report);
+    junit::render(&report);
     for patch in patch::patches(&report, &facts.sources).0 {
         assert_ne!(patch.before, patch.after);
         diff::render(&patch);
