@@ -251,11 +251,20 @@ fn with_overlap_the_old_one_goes_on_until_the_new_one_has_proved_itself() {
     assert_eq!(follower.stopped().0, Some(0));
 }
 
+/// A worker that nobody supervises any more: told to end, whatever comes of the test.
+struct Orphan(i32);
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        kill(Pid::from_raw(self.0), Signal::SIGTERM).unwrap_or(());
+    }
+}
+
 #[test]
 fn a_supervisor_that_is_killed_leaves_a_worker_that_still_holds_its_release() {
     let shop = shop();
     let mut follower = Follower::of_diarist(&shop, &[]);
-    let first = runs_on(&shop, "r1");
+    let first = Orphan(runs_on(&shop, "r1"));
     follower.signal(Signal::SIGKILL);
     follower.ended();
     shop.ok(&["flip", "r2"]);
@@ -265,7 +274,7 @@ fn a_supervisor_that_is_killed_leaves_a_worker_that_still_holds_its_release() {
     assert!(said.contains("r1  stays: release r1 is still in use (process "), "{said}");
     let said = shop.ok(&["status"]);
     assert!(said.contains("users    r1: process "), "{said}");
-    kill(Pid::from_raw(first), Signal::SIGTERM).unwrap();
+    drop(first);
     until("the worker's end", || diary(&shop).last().is_some_and(|line| !line.begins));
     until("r1 to go", || shop.ok(&["prune", "--keep", "0"]).contains("r1  deleted"));
 }
