@@ -60,5 +60,8 @@ fn restarts_under_load_and_flips_crash_nothing_and_mix_nothing() {
         for crash in ["Segmentation fault", "Aborted", "Bus error", "Illegal instruction", "panicked"] {
             assert!(!log.contains(crash), "{crash}: {log}");
         }
+        for line in log.lines().filter(|line| line.contains("exit signal")) {
+            assert!(line.contains("Terminated") || line.contains("Killed"), "{line}");
+        }
     }
 }
