@@ -142,8 +142,10 @@ pub fn at_work(releases: &Path, workers: &Workers) -> Result<Vec<Work>, String> 
     let answer = blocking::send(at, &params, b"", limits).map_err(|error| format!("{at}: {error}"))?;
     let status: Status = serde_json::from_slice(&answer.body)
         .map_err(|_| format!("{at} has no status at {} (its pm.status_path)", workers.path))?;
-    // An idle worker still names what it ran last; the one that answers this names the status page.
-    let at_work = status.processes.into_iter().filter(|process| process.state != "Idle");
+    // An idle worker still names what it ran last; one that was started this moment is not idle yet, and has had no
+    // request; the one that answers this names the status page.
+    let at_work =
+        status.processes.into_iter().filter(|process| process.state != "Idle" && process.requests > 0);
     let works = at_work.map(|process| {
         let script = PathBuf::from(&process.script);
         let back =
@@ -175,6 +177,7 @@ struct Status {
 struct Process {
     pid: u32,
     state: String,
+    requests: u64,
     script: String,
     #[serde(rename = "request duration")]
     duration: i64,

@@ -34,7 +34,7 @@ fn longest(pool: &Pool) -> Option<(u64, String)> {
         Some(may @ 1..) => Some((may, format!("requests of {} may last {may} seconds", pool.php.name))),
         Some(0) | None => {
             let workers = pool.status().into_iter().flat_map(|status| &status.workers);
-            let longest = workers.map(|worker| worker.request_us / 1_000_000).max()?;
+            let longest = workers.filter_map(|worker| worker.duration_us()).max()? / 1_000_000;
             Some((longest, format!("{} has a request of {longest} seconds", pool.php.name)))
         }
     }

@@ -39,12 +39,36 @@ pub struct Worker {
     pub state: String,
     /// Requests that it answered.
     pub requests: u64,
-    /// How long its last request took, or its present one takes, in microseconds.
+    /// How long its last request took, or its present one takes, in microseconds: see [`Worker::duration_us`].
     #[serde(rename = "request duration")]
-    pub request_us: u64,
+    request_us: u64,
     /// Its script as the web server named it; at most 255 bytes of it.
     pub script: String,
     /// Most memory that PHP took for its last request, in bytes.
     #[serde(rename = "last request memory")]
     pub memory: u64,
+}
+
+impl Worker {
+    /// How long its last request took, or its present one takes, in microseconds.
+    ///
+    /// A worker that was started this moment has had none yet; php-fpm then counts from the start of the machine.
+    pub fn duration_us(&self) -> Option<u64> {
+        (self.requests > 0).then_some(self.request_us)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_has_had_no_request_has_no_duration() {
+        let page = r#"{"processes":[
+            {"pid":7,"state":"(null)","requests":0,"request duration":11304000000},
+            {"pid":8,"state":"Idle","requests":3,"request duration":1500}]}"#;
+        let status: Status = serde_json::from_str(page).unwrap();
+        let durations: Vec<_> = status.workers.iter().map(Worker::duration_us).collect();
+        assert_eq!(durations, [None, Some(1500)]);
+    }
 }
