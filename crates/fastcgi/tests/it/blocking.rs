@@ -36,7 +36,7 @@ fn the_blocking_client_sends_a_large_body_to_a_script_that_answers_before_it_rea
 #[test]
 fn the_blocking_client_gives_up_in_time_and_says_whom_it_tried() {
     let fpm = Fpm::start(1);
-    let params = fpm.script("slow.php", "sleep(5);");
+    let params = fpm.script("slow.php", "sleep(600);");
     let limits = Limits { total: std::time::Duration::from_millis(200), ..Limits::default() };
     let why = blocking::send(&fpm.address(), &params, b"", limits).unwrap_err();
     assert!(

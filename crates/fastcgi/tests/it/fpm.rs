@@ -24,6 +24,16 @@ impl Fpm {
 
     /// The same with further lines for the pool, perhaps on TCP.
     pub fn start_with(workers: usize, more: &str, tcp: bool) -> Fpm {
+        loop {
+            match Fpm::try_start(workers, more, tcp) {
+                Ok(fpm) => return fpm,
+                // A port was free when we looked, and somebody else has it now.
+                Err(log) => assert!(log.contains("Address already in use"), "php-fpm does not start: {log}"),
+            }
+        }
+    }
+
+    fn try_start(workers: usize, more: &str, tcp: bool) -> Result<Fpm, String> {
         let dir = tempfile::tempdir().unwrap();
         let (listen, address) = match tcp {
             false => {
@@ -31,7 +41,6 @@ impl Fpm {
                 (path.display().to_string(), Address::Unix(path))
             }
             true => {
-                // Free a moment ago; a clash fails the test with a clear message from FPM.
                 let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
                 (format!("127.0.0.1:{port}"), Address::Tcp { host: "127.0.0.1".into(), port })
             }
@@ -51,28 +60,32 @@ impl Fpm {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let master = command.spawn().expect("php-fpm must start");
         let mut fpm = Fpm { master, dir, address };
-        fpm.wait_until_ready();
-        fpm
+        fpm.wait_until_ready().map(|()| fpm)
     }
 
-    fn wait_until_ready(&mut self) {
+    fn wait_until_ready(&mut self) -> Result<(), String> {
         let began = Instant::now();
         loop {
             let ready = match &self.address {
                 Address::Unix(path) => std::os::unix::net::UnixStream::connect(path).is_ok(),
                 Address::Tcp { host, port } => std::net::TcpStream::connect((host.as_str(), *port)).is_ok(),
             };
-            if ready {
-                return;
+            // Looked at last, so that it was not somebody else who answered.
+            match self.master.try_wait().unwrap() {
+                Some(_) => return Err(self.log()),
+                None if ready => return Ok(()),
+                None => assert!(
+                    began.elapsed() < Duration::from_secs(60),
+                    "php-fpm does not start: {}",
+                    self.log()
+                ),
             }
-            let ended = self.master.try_wait().unwrap();
-            let log = fs::read_to_string(self.dir.path().join("fpm.log")).unwrap_or_default();
-            assert!(
-                ended.is_none() && began.elapsed() < Duration::from_secs(20),
-                "php-fpm does not start: {log}"
-            );
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("fpm.log")).unwrap_or_default()
     }
 
     pub fn address(&self) -> Address {
@@ -88,6 +101,16 @@ impl Fpm {
         let path = self.path(name);
         fs::write(&path, format!("<?php {code}")).unwrap();
         get(&path)
+    }
+
+    /// PHP that waits until the gate is open.
+    pub fn until_open(&self, gate: &str) -> String {
+        let path = self.path(gate);
+        format!("while (!file_exists('{}')) {{ clearstatcache(); usleep(2000); }}", path.display())
+    }
+
+    pub fn open(&self, gate: &str) {
+        fs::write(self.path(gate), "").unwrap();
     }
 
     pub fn master(&self) -> rustix::process::Pid {
