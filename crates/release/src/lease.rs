@@ -35,7 +35,7 @@ pub struct Lease {
     held: AtomicBool,
     /// Why there was no lock when it was taken. [`Unheld::Taken`] may change, the others do not.
     unheld: Option<Unheld>,
-    unchanged: Option<resting::Changed>,
+    seen: resting::Seen,
 }
 
 /// How often a release may be replaced between the reading of the link and the opening of its directory.
@@ -125,7 +125,7 @@ impl Lease {
             dir: Flocked::new(dir),
             held: AtomicBool::new(false),
             unheld: None,
-            unchanged: None,
+            seen: resting::Seen::default(),
         };
         let moved = |lease: &Lease| LeaseError::Moved(lease.live.dir.clone());
         if !lease.bears_its_name() {
@@ -208,6 +208,12 @@ impl Lease {
             self.held.store(true, Ordering::Release);
         }
         self.is_held()
+    }
+
+    /// Closes the directory and leaves the lock alone: a process that was forked with this lease shares it with its
+    /// parent.
+    pub fn leave(mut self) {
+        self.dir.hand_on();
     }
 
     /// Lets the lock go and keeps the directory open.

@@ -10,8 +10,12 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-fn lease(shop: &Shop, name: &str) -> Lease {
-    Lease::take(&shop.app, &live::at(&shop.app, &shop.app.release(&id(name))).unwrap()).unwrap()
+fn lease(shop: &Shop, name: &str) -> Box<Lease> {
+    Lease::take(&shop.app, &live::at(&shop.app, &shop.app.release(&id(name))).unwrap()).unwrap().into()
+}
+
+fn live_lease(shop: &Shop) -> Box<Lease> {
+    Lease::take_live(&shop.app).unwrap().into()
 }
 
 #[test]
@@ -68,7 +72,7 @@ fn a_rename_shows_also_where_the_directory_has_been_left_alone_for_long() {
 fn with_the_link_read_again_a_flip_is_seen_and_a_chain_is_left_to_the_long_way() {
     let shop = Shop::with(&["r1", "r2"]);
     shop.flip("r1");
-    let lease = Lease::take_live(&shop.app).unwrap();
+    let lease = live_lease(&shop);
     let lease = lease.rest().wake_if_live(&shop.app).unwrap();
     assert!(lease.is_held());
     shop.flip("r2");
@@ -76,7 +80,7 @@ fn with_the_link_read_again_a_flip_is_seen_and_a_chain_is_left_to_the_long_way()
     assert_eq!(Lease::take_live(&shop.app).unwrap().live().id, id("r2"));
     symlink("releases/r1", shop.root().join("stable")).unwrap();
     shop.link_to("stable");
-    let chained = Lease::take_live(&shop.app).unwrap();
+    let chained = live_lease(&shop);
     assert_eq!(chained.live().id, id("r1"));
     assert!(chained.rest().wake_if_live(&shop.app).is_none());
 }
@@ -123,10 +127,25 @@ fn who_had_to_go_without_the_lock_waits_for_it_only_once() {
     let locked = lease(&shop, "r1").rest();
     stranger.lock().unwrap();
     assert!(locked.wake_if_live(&shop.app).is_none(), "who had it once asks patiently");
-    let without = Lease::take_live(&shop.app).unwrap();
+    let without = live_lease(&shop);
     assert!(!without.is_held());
     let without = without.rest().wake_if_live(&shop.app).unwrap();
     assert!(!without.is_held());
     stranger.unlock().unwrap();
     assert!(without.rest().wake_if_live(&shop.app).unwrap().is_held());
+}
+
+#[test]
+fn whoever_was_forked_with_a_lease_leaves_the_lock_to_its_parent() {
+    let shop = Shop::with(&["r1", "r2"]);
+    shop.flip("r2");
+    // A second descriptor of the same open directory is what a forked process has.
+    let parents = lease(&shop, "r1");
+    let childs = parents.dir().try_clone_to_owned().unwrap();
+    parents.leave();
+    assert!(matches!(retire(&shop.app, &id("r1")), Err(RetireError::InUse { .. })));
+    drop(childs);
+    let resting = lease(&shop, "r1").rest();
+    resting.leave();
+    retire(&shop.app, &id("r1")).unwrap().delete().unwrap();
 }

@@ -180,7 +180,8 @@ fn a_release_in_a_slot_is_found_by_its_name_and_a_resting_lease_sees_that_its_tu
     let shop = shop();
     let named = |release: &str| live::at(&shop.app, &shop.app.release(&id(release)));
     assert_eq!(named("r1").unwrap().dir, shop.root().join("slots/a"));
-    let resting = Lease::take(&shop.app, &named("r1").unwrap()).unwrap().rest().wake().unwrap().rest();
+    let lease = Box::new(Lease::take(&shop.app, &named("r1").unwrap()).unwrap());
+    let resting = lease.rest().wake().unwrap().rest();
     shop.flip("r2");
     take_turn(&shop, "a", "r3");
     assert!(named("r1").is_err());
