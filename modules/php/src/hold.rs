@@ -34,7 +34,7 @@ enum State {
     #[default]
     Nothing,
     Resting(Resting),
-    Held(Lease),
+    Held(Box<Lease>),
     ForLife(&'static Lease),
 }
 
@@ -56,24 +56,26 @@ pub struct Taken {
 }
 
 impl Hold {
-    /// Takes hold of what somebody in front of us pinned once more, if it was that before, and is still there. A slot's
-    /// directory does not say whose turn it is: there it has to be [told](Hold::take_told) in full.
-    pub fn take_again(&mut self, root: &[u8]) -> bool {
+    /// Takes hold of the release of the request before once more, the short way: if somebody in front of us says the same
+    /// as then, or nobody says anything now as then, and it is still there, or still live. `false`: it has to be taken
+    /// by [`take_told`](Hold::take_told) or [`take_live`](Hold::take_live).
+    pub fn take_again(&mut self, app: &App, root: Option<&[u8]>) -> bool {
         self.own();
-        let same = |live: &Live| !live.in_slot() && self.told.as_ref().is_some_and(|told| told.root == root);
-        match std::mem::take(&mut self.state) {
-            State::Resting(resting) if same(resting.live()) => match resting.wake() {
-                Some(lease) => {
-                    self.state = State::Held(lease);
-                    true
-                }
-                None => false,
-            },
-            state @ (State::Nothing | State::Resting(_) | State::Held(_) | State::ForLife(_)) => {
-                self.state = state;
-                matches!(&self.state, State::ForLife(lease) if same(lease.live()))
+        let woken = match (std::mem::take(&mut self.state), root, &self.told) {
+            // A slot's directory does not say whose turn it is.
+            (State::Resting(resting), Some(root), Some(told))
+                if told.root == root && !resting.live().in_slot() =>
+            {
+                resting.wake()
             }
-        }
+            (State::Resting(resting), None, None) => resting.wake_if_live(app),
+            (state, _, _) => {
+                self.state = state;
+                return false;
+            }
+        };
+        self.state = woken.map_or(State::Nothing, State::Held);
+        matches!(self.state, State::Held(_))
     }
 
     /// Takes hold of what somebody in front of us pinned, if it is a release of this app.
@@ -100,7 +102,7 @@ impl Hold {
             }
             why @ LeaseError::Unopened(..) => format!("CUTOVER_RELEASE_ROOT: {why}"),
         })?;
-        Ok(self.keep(lease, Some(told.clone())))
+        Ok(self.keep(Box::new(lease), Some(told.clone())))
     }
 
     /// Takes hold of what the link names now.
@@ -119,7 +121,7 @@ impl Hold {
             }
             State::Nothing | State::Held(_) => {}
         }
-        let lease = Lease::take_live(app)?;
+        let lease = Box::new(Lease::take_live(app)?);
         self.below = lease.live().below.clone();
         Ok(self.keep(lease, None))
     }
@@ -127,9 +129,9 @@ impl Hold {
     /// Keeps what is held until the process ends.
     pub fn keep_for_life(&mut self) {
         self.state = match std::mem::take(&mut self.state) {
-            State::Held(lease) => match FOR_LIFE.set(lease) {
+            State::Held(lease) => match FOR_LIFE.set(*lease) {
                 Ok(()) => FOR_LIFE.get().map_or(State::Nothing, State::ForLife),
-                Err(lease) => State::Held(lease),
+                Err(lease) => State::Held(Box::new(lease)),
             },
             state @ (State::Nothing | State::Resting(_) | State::ForLife(_)) => state,
         };
@@ -137,6 +139,7 @@ impl Hold {
 
     /// Gives the lock back, after a request.
     pub fn rest(&mut self) {
+        self.own();
         self.state = match std::mem::take(&mut self.state) {
             State::Held(lease) => State::Resting(lease.rest()),
             state @ (State::Nothing | State::Resting(_) | State::ForLife(_)) => state,
@@ -171,14 +174,21 @@ impl Hold {
         }
     }
 
+    /// Forgets what this process was forked with.
     fn own(&mut self) {
         let me = forks::so_far();
-        if self.owner != me {
-            *self = Hold { owner: me, ..Hold::default() };
+        if self.owner == me {
+            return;
+        }
+        let parents = std::mem::replace(self, Hold { owner: me, ..Hold::default() });
+        match parents.state {
+            State::Held(lease) => lease.leave(),
+            State::Resting(resting) => resting.leave(),
+            State::Nothing | State::ForLife(_) => {}
         }
     }
 
-    fn keep(&mut self, lease: Lease, told: Option<Told>) -> Taken {
+    fn keep(&mut self, lease: Box<Lease>, told: Option<Told>) -> Taken {
         let complaint = lease
             .why_unheld()
             .map(|why| format!("{} is used without a lease on it: {why}", lease.path().display()));

@@ -118,50 +118,41 @@ unsafe extern "C" fn shutdown(_: c_int, module: c_int) -> c_int {
 }
 
 unsafe extern "C" fn request_startup(_: c_int, _: c_int) -> c_int {
-    let sapi = sapi();
     let mut wants = border("settings", || None, || Some(state::wants()));
     if wants == Some(Wants::Settings) {
         wants = border(
             "settings",
             || None,
             || {
-                state::configure(raw(), sapi);
+                state::configure(raw(), sapi());
                 Some(state::wants())
             },
         );
     }
     let Some(wants) = wants else {
         // SAFETY: within a request's start.
-        return unsafe { follow(failed_inside(), sapi) };
+        return unsafe { follow(failed_inside()) };
     };
     if wants == Wants::Nothing || wants == Wants::Settings {
         return zend::SUCCESS;
     }
-    // Asked for by their names, so that PHP does not have to make all of `$_SERVER`.
-    let root = Variable::get(c"CUTOVER_RELEASE_ROOT");
+    let root = variable(c"CUTOVER_RELEASE_ROOT");
     let include_path = setting(c"include_path");
-    let again = border(
-        "request",
-        || None,
-        || match (wants, root.bytes()) {
-            (Wants::Usual, Some(root)) => state::begin_again(root, include_path),
-            _ => None,
-        },
-    );
-    let orders = match again {
-        Some(orders) => orders,
-        None => begin(wants, root, include_path, sapi),
+    let again = match wants {
+        Wants::Usual => border("request", || None, || state::begin_again(root, include_path)),
+        Wants::Docroot | Wants::Nothing | Wants::Settings => None,
     };
-    root.free();
+    let orders = again.unwrap_or_else(|| begin(wants, root, include_path));
     // SAFETY: within a request's start; what the orders point to is good until the next.
-    unsafe { follow(orders, sapi) }
+    unsafe { follow(orders) }
 }
 
 /// Begins a request in full.
-fn begin(wants: Wants, root: Variable, include_path: &[u8], sapi: &str) -> Orders {
-    let docroot = if wants == Wants::Docroot { Variable::get(c"DOCUMENT_ROOT") } else { Variable::NONE };
-    let release = Variable::get(c"CUTOVER_RELEASE");
-    let orders = border("request", failed_inside, || {
+fn begin(wants: Wants, root: Option<&[u8]>, include_path: &[u8]) -> Orders {
+    let docroot = if wants == Wants::Docroot { variable(c"DOCUMENT_ROOT") } else { None };
+    let release = variable(c"CUTOVER_RELEASE");
+    border("request", failed_inside, || {
+        let sapi = sapi();
         let for_life = matches!(sapi, "cli" | "phpdbg");
         // What `cutover exec` says to a program on the command line, where PHP knows no other variables.
         let environment = |name: &str| match for_life || sapi == "cli-server" {
@@ -174,16 +165,13 @@ fn begin(wants: Wants, root: Variable, include_path: &[u8], sapi: &str) -> Order
             (environment("CUTOVER_RELEASE_ROOT"), environment("CUTOVER_RELEASE"));
         let request = Request {
             include_path,
-            root: root.bytes().or(root_there.as_deref()),
-            release: release.bytes().or(release_there.as_deref()),
-            docroot: docroot.bytes(),
+            root: root.or(root_there.as_deref()),
+            release: release.or(release_there.as_deref()),
+            docroot,
             for_life,
         };
         state::begin(&request, sapi)
-    });
-    docroot.free();
-    release.free();
-    orders
+    })
 }
 
 fn failed_inside() -> Orders {
@@ -192,7 +180,7 @@ fn failed_inside() -> Orders {
 
 /// # Safety
 /// At a request's start, with orders for it.
-unsafe fn follow(orders: Orders, sapi: &str) -> c_int {
+unsafe fn follow(orders: Orders) -> c_int {
     // SAFETY: as the caller says. Each of these may leave by a long jump: nothing here waits to be dropped.
     unsafe {
         if orders.forget {
@@ -218,7 +206,7 @@ unsafe fn follow(orders: Orders, sapi: &str) -> c_int {
         }
     }
     // A program on the command line ends here, with the status 1: there is no page to be answered with a 503.
-    if orders.refuse && sapi == "cli" { zend::FAILURE } else { zend::SUCCESS }
+    if orders.refuse && sapi() == "cli" { zend::FAILURE } else { zend::SUCCESS }
 }
 
 unsafe extern "C" fn after_request() -> c_int {
@@ -280,29 +268,20 @@ fn setting<'a>(name: &CStr) -> &'a [u8] {
     }
 }
 
-/// A variable of the request, as the server in front set it. What a visitor sends has other names (`HTTP_…`).
-#[derive(Clone, Copy)]
-struct Variable(*mut c_char);
-
-impl Variable {
-    const NONE: Variable = Variable(ptr::null_mut());
-
-    fn get(name: &CStr) -> Variable {
-        // SAFETY: the name has this length; what comes is ours to free, or null.
-        Variable(unsafe { zend::sapi_getenv(name.as_ptr(), name.count_bytes()) })
-    }
-
-    fn bytes(&self) -> Option<&[u8]> {
-        // SAFETY: a text with a NUL at its end, which lives until it is freed. An empty one says nothing.
-        let text = unsafe { if self.0.is_null() { return None } else { CStr::from_ptr(self.0) } };
-        Some(text.to_bytes()).filter(|text| !text.is_empty())
-    }
-
-    /// Not by a destructor: PHP may leave by a long jump from between.
-    fn free(self) {
-        if !self.0.is_null() {
-            // SAFETY: it is ours, and nobody looks at it any more.
-            unsafe { zend::_efree(self.0.cast()) }
+/// A variable of the request, as the server in front set it, until the request's end. What a visitor sends has other
+/// names (`HTTP_…`). An empty one says nothing.
+///
+/// Asked for where the server has it: PHP need not make all of `$_SERVER`, and neither copies it nor has it filtered, as
+/// its own `sapi_getenv` does.
+fn variable<'a>(name: &CStr) -> Option<&'a [u8]> {
+    // SAFETY: the name has this length. What comes is a text with a NUL at its end, which the server keeps for its
+    // request, or null.
+    unsafe {
+        let text = zend::sapi_module.getenv?(name.as_ptr(), name.count_bytes());
+        if text.is_null() {
+            None
+        } else {
+            Some(CStr::from_ptr(text).to_bytes()).filter(|text| !text.is_empty())
         }
     }
 }

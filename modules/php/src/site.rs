@@ -95,11 +95,11 @@ impl Site {
         self.settings.complaint.take()
     }
 
-    /// Takes hold of what somebody in front of us pinned, the short way: if it is what this site held last, and so was
-    /// its include_path.
-    pub fn begin_again(&mut self, root: &[u8], include_path: &[u8]) -> bool {
-        let led = self.led.as_ref().is_some_and(|led| led.given == include_path && led.docroot.is_none());
-        led && self.hold.take_again(root)
+    /// Takes hold of the release of the request before, the short way: if that is the one that is wanted, and the
+    /// include_path is the same.
+    pub fn begin_again(&mut self, root: Option<&[u8]>, include_path: &[u8]) -> bool {
+        let (Ok(Some(pinning)), Some(led)) = (&self.settings.pinning, &self.led) else { return false };
+        led.given == include_path && led.docroot.is_none() && self.hold.take_again(&pinning.app, root)
     }
 
     /// Takes hold of the request's release.

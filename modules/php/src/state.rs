@@ -124,8 +124,8 @@ pub fn configure(raw: Raw, sapi: &str) {
     });
 }
 
-/// Begins a request that is told what it is pinned to, the short way; `None`: it has to be done the long way.
-pub fn begin_again(root: &[u8], include_path: &[u8]) -> Option<Orders> {
+/// Begins a request that is like the one before, the short way; `None`: it has to be done the long way.
+pub fn begin_again(root: Option<&[u8]>, include_path: &[u8]) -> Option<Orders> {
     STATE.with_borrow_mut(|state| {
         let site = state.sites.first_mut()?;
         if !site.begin_again(root, include_path) {

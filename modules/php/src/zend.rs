@@ -73,11 +73,15 @@ pub const PERSISTENT: c_int = 1;
 /// `zend_compile_file`: makes a script out of a file, or gives nothing.
 pub type CompileFile = unsafe extern "C" fn(*mut c_void, c_int) -> *mut c_void;
 
-/// `sapi_module_struct`, of which only the first field is used.
+/// `sapi_module_struct`, as far as it is used.
 #[repr(C)]
 pub struct Sapi {
     /// What PHP runs as: `cli`, `fpm-fcgi`, `apache2handler`…
     pub name: *const c_char,
+    pretty_name: *const c_char,
+    hooks: [*const c_void; 7],
+    /// A variable of the request, by its name and that one's length. On the command line there is none of this.
+    pub getenv: Option<unsafe extern "C" fn(*const c_char, usize) -> *const c_char>,
 }
 
 // The symbols of every PHP from 8.1 on; what takes a `bool` takes one in all of them.
@@ -120,10 +124,8 @@ unsafe extern "C" {
     pub fn php_info_print_table_row(columns: c_int, ...);
     pub fn php_info_print_table_end();
     pub fn display_ini_entries(module: *mut Module);
-    pub fn sapi_getenv(name: *const c_char, len: usize) -> *mut c_char;
     pub fn sapi_add_header_ex(line: *const c_char, len: usize, duplicate: bool, replace: bool) -> c_int;
     pub fn realpath_cache_clean();
-    pub fn _efree(memory: *mut c_void);
 }
 
 // The sizes that PHP's headers have; the rest is compared with them by tests/it/layout.rs.

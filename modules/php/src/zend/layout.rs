@@ -58,6 +58,7 @@ pub fn layout() -> Vec<(&'static str, usize)> {
         ("offsetof(zval, u2.num_args)", offset_of!(Zval, extra)),
         ("offsetof(zend_execute_data, This)", offset_of!(Call, this)),
         ("offsetof(sapi_module_struct, name)", offset_of!(Sapi, name)),
+        ("offsetof(sapi_module_struct, getenv)", offset_of!(Sapi, getenv)),
         ("IS_STRING_EX", STRING_TYPE as usize),
         ("IS_NULL", NULL_TYPE as usize),
         ("MAY_BE_STRING", STRING as usize),

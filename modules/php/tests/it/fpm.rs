@@ -12,7 +12,9 @@ use fastcgi::{Address, Params};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 use crate::php::extension;
-use crate::shop::{Shop, until};
+use crate::shop::{Shop, until_within};
+
+const BINARY: &str = "/usr/sbin/php-fpm8.2";
 
 pub struct Fpm {
     master: Child,
@@ -39,7 +41,30 @@ impl Fpm {
     }
 
     /// With this extension, these lines for the pool, and these arguments for the master.
-    pub fn start_with(_: &Shop, workers: usize, extension: &Path, pool: &str, arguments: &[String]) -> Fpm {
+    pub fn start_with(
+        shop: &Shop,
+        workers: usize,
+        extension: &Path,
+        pool: &str,
+        arguments: &[String],
+    ) -> Fpm {
+        Fpm::start_by(shop, Command::new(BINARY), workers, extension, pool, arguments)
+    }
+
+    /// One worker, run by this command: valgrind.
+    pub fn start_watched(shop: &Shop, mut by: Command) -> Fpm {
+        by.arg(BINARY);
+        Fpm::start_by(shop, by, 1, extension(), &usual(shop), &[])
+    }
+
+    fn start_by(
+        _: &Shop,
+        mut command: Command,
+        workers: usize,
+        extension: &Path,
+        pool: &str,
+        arguments: &[String],
+    ) -> Fpm {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().display();
         let user = if geteuid().is_root() { "user = root\ngroup = root" } else { "" };
@@ -54,7 +79,6 @@ impl Fpm {
         for (path, mode) in [(dir.path(), 0o755), (&dir.path().join("php.log"), 0o666)] {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         }
-        let mut command = Command::new("/usr/sbin/php-fpm8.2");
         command
             .args(["-n", "-F", "-R", "-d"])
             .arg(format!("extension={}", extension.display()))
@@ -63,7 +87,8 @@ impl Fpm {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let master = command.spawn().expect("php-fpm is needed: apt-get install php8.2-fpm");
         let mut fpm = Fpm { master, dir };
-        until("php-fpm takes connections", || {
+        // Valgrind takes its time.
+        until_within(120, "php-fpm takes connections", || {
             assert!(fpm.master.try_wait().unwrap().is_none(), "php-fpm ends: {}", fpm.said());
             UnixStream::connect(fpm.socket()).is_ok()
         });

@@ -74,3 +74,41 @@ fn valgrind_finds_no_fault_and_nothing_lost() {
     // What Debian's PHP does by itself is not ours to judge.
     assert!(text(&output.stdout) == "done" && !said.contains("cutover"), "{said}");
 }
+
+#[test]
+fn valgrind_finds_no_fault_in_a_worker_whichever_way_its_requests_are_pinned() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!(
+            "\nskipped: valgrind_finds_no_fault_in_a_worker_whichever_way_its_requests_are_pinned: there is no valgrind"
+        );
+        return;
+    }
+    let shop = Shop::new();
+    let show = shop.release("r1").join("public/index.php");
+    let mut valgrind = Command::new("valgrind");
+    let log = format!("--log-file={}/valgrind.%p", shop.beside("").display());
+    valgrind.args(["--quiet", &log]).env("USE_ZEND_ALLOC", "0").env("ZEND_DONT_UNLOAD_MODULES", "1");
+    let fpm = Fpm::start_watched(&shop, valgrind);
+    for release in ["r2", "r1"] {
+        let root = shop.release(release).display().to_string();
+        let told = [("CUTOVER_RELEASE_ROOT", root.as_str()), ("CUTOVER_RELEASE", release)];
+        // More than it takes before a look at the link is a short one.
+        for _ in 0..20 {
+            assert_eq!(fpm.get_with(&show, &told).body, shop.shown(release));
+        }
+        shop.flip(release);
+        for _ in 0..20 {
+            assert_eq!(fpm.body(&show), shop.shown(release));
+        }
+        assert_eq!(fpm.get_with(&show, &[("CUTOVER_RELEASE_ROOT", "/etc")]).body, shop.shown(release));
+    }
+    drop(fpm);
+    let logs: Vec<String> = fs::read_dir(shop.beside(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("valgrind."))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    assert!(logs.len() >= 2, "the master's and the worker's");
+    assert!(!logs.iter().any(|log| log.contains("cutover")), "{logs:?}");
+}

@@ -1,6 +1,8 @@
 //! Under php-fpm: each request is pinned to one release, and holds it until nothing of it runs.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use release::prune::{RetireError, retire};
 use rustix::process::{Pid, Signal, kill_process};
@@ -212,6 +214,28 @@ fn with_opcache_a_flip_is_seen_at_once_and_through_paths_by_the_link_too() {
     let before = unpinned.body(&script);
     shop.flip("r1");
     assert_eq!((unpinned.body(&script), before.contains("r2")), (before, true));
+}
+
+#[test]
+fn a_flip_is_seen_at_once_too_where_the_last_one_was_long_ago() {
+    let shop = Shop::new();
+    let fpm = Fpm::start_saying(&shop, 1, "php_admin_value[cutover.on_failure] = 503");
+    let show = shop.release("r1").join("public/index.php");
+    for release in ["r2", "r1"] {
+        // From then on a glance at the directory may stand for a reading of the link.
+        until("the last flip is long ago", || {
+            let changed = fs::metadata(shop.root()).unwrap().ctime();
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+            now > changed.unsigned_abs() + 11
+        });
+        let before = fpm.body(&show);
+        assert!((0..40).all(|_| fpm.body(&show) == before));
+        shop.flip(release);
+        assert_eq!(fpm.body(&show), shop.shown(release));
+        until("the idle worker holds nothing", || !shop.leased("r1") && !shop.leased("r2"));
+    }
+    shop.unlink();
+    assert_eq!(fpm.get(&show).status, 503);
 }
 
 #[test]

@@ -111,10 +111,15 @@ impl Shop {
 }
 
 /// Waits until something is so.
-pub fn until(what: &str, mut so: impl FnMut() -> bool) {
+pub fn until(what: &str, so: impl FnMut() -> bool) {
+    until_within(30, what, so);
+}
+
+/// Waits so many seconds at most until something is so.
+pub fn until_within(seconds: u64, what: &str, mut so: impl FnMut() -> bool) {
     let began = std::time::Instant::now();
     while !so() {
-        assert!(began.elapsed() < std::time::Duration::from_secs(30), "not within 30 s: {what}");
+        assert!(began.elapsed().as_secs() < seconds, "not within {seconds} s: {what}");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
