@@ -1,7 +1,7 @@
 //! Bindings: what mod_cutover uses of Apache 2.4 and APR, by hand, trimmed to it.
 //!
 //! A test compiles a small C program against apache2-dev and compares each offset, size and constant with what stands
-//! here (tests/it/bindings.rs). The layouts hold for all of 2.4: its module magic number stays 20120211, fields are
+//! here (tests/it/layout.rs). The layouts hold for all of 2.4: its module magic number stays 20120211, fields are
 //! only ever added at the end, and httpd refuses a module with another number.
 
 use std::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
@@ -203,6 +203,8 @@ pub type names = *const *const c_char;
 pub type log_item = unsafe extern "C" fn(*mut request_rec, *mut c_char) -> *const c_char;
 /// `mod_log_config.h`: the optional function that registers one.
 pub type register_log_item = unsafe extern "C" fn(*mut apr_pool_t, *mut c_char, log_item, c_int);
+/// What puts an entry into a table.
+pub type table_put = unsafe extern "C" fn(*mut apr_table_t, *const c_char, *const c_char);
 /// What runs when a pool is cleared.
 pub type cleanup = unsafe extern "C" fn(*mut c_void) -> c_int;
 
@@ -264,6 +266,7 @@ unsafe extern "C" {
         child: cleanup,
     );
     pub fn apr_pool_cleanup_null(data: *mut c_void) -> c_int;
+    pub fn apr_table_addn(table: *mut apr_table_t, key: *const c_char, value: *const c_char);
     pub fn apr_table_setn(table: *mut apr_table_t, key: *const c_char, value: *const c_char);
     pub fn apr_fnmatch(pattern: *const c_char, text: *const c_char, flags: c_int) -> c_int;
     pub fn apr_dynamic_fn_retrieve(name: *const c_char) -> Option<unsafe extern "C" fn()>;

@@ -6,13 +6,12 @@ use crate::bindings::{
     ap_file_walk, ap_hook_child_init, ap_hook_map_to_storage, ap_hook_post_config, ap_hook_post_read_request,
     ap_hook_pre_config, ap_hook_translate_name, ap_set_context_info, ap_set_document_root,
     apr_dynamic_fn_retrieve, apr_palloc, apr_pool_cleanup_null, apr_pool_cleanup_register, apr_pool_t,
-    apr_status_t, register_log_item, request_rec, server_rec,
+    apr_status_t, apr_table_addn, apr_table_setn, register_log_item, request_rec, server_rec,
 };
 use crate::border::guard;
 use crate::log::{self, Level};
 use crate::place;
 use crate::proxy;
-use crate::section::Walk;
 use crate::site::Sites;
 use crate::visit::{Placed, Visit};
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -91,7 +90,7 @@ unsafe extern "C" fn forgotten(sites: *mut c_void) -> apr_status_t {
         SITES.store(ptr::null_mut(), Ordering::Release);
         // SAFETY: it came from the box in `configured`, and the pool calls once.
         let sites = unsafe { Box::from_raw(sites.cast::<Sites>()) };
-        if sites.all().flat_map(|site| &site.links).any(|link| link.was_pinned()) {
+        if sites.all().flat_map(|site| &site.links).any(|met| met.link.was_pinned()) {
             // A child that ends. Threads may still be at work, and httpd has cleared pools that pins know: the kernel
             // takes back all of it.
             std::mem::forget(sites);
@@ -105,8 +104,8 @@ unsafe extern "C" fn child_begins(_: *mut apr_pool_t, _: *mut server_rec) {
     guard((), || {
         let Some(sites) = sites() else { return };
         for site in sites.all() {
-            for link in &site.links {
-                drop(link.pin(None, site.server));
+            for met in &site.links {
+                drop(met.link.pin(None, site.server));
             }
         }
     });
@@ -137,7 +136,7 @@ unsafe extern "C" fn begin(r: *mut request_rec) -> c_int {
     unsafe {
         visited(r, |visit| {
             pin_root(r, visit);
-            visit.name(r);
+            visit.name(r, apr_table_addn);
             DECLINED
         })
     }
@@ -147,6 +146,10 @@ unsafe extern "C" fn begin(r: *mut request_rec) -> c_int {
 unsafe extern "C" fn root(r: *mut request_rec) -> c_int {
     // SAFETY: as in `begin`.
     unsafe {
+        // Any other has been through `begin`.
+        if (*r).main.is_null() {
+            return DECLINED;
+        }
         visited(r, |visit| {
             pin_root(r, visit);
             DECLINED
@@ -179,7 +182,7 @@ unsafe extern "C" fn file(r: *mut request_rec) -> c_int {
             pin_context(r, visit);
             // A link that is not the document root's may have been pinned only now.
             if visit.site.first.is_none() {
-                visit.name(r);
+                visit.name(r, apr_table_setn);
             }
             DECLINED
         })
@@ -222,19 +225,15 @@ unsafe extern "C" fn walk(r: *mut request_rec) -> c_int {
                 return DECLINED;
             }
             let name = CStr::from_ptr((*r).filename).to_bytes();
-            let Some((number, pin)) = visit.within(name) else { return DECLINED };
-            let site = visit.site;
-            let (link, made) = (&site.links[number], pin.with());
-            let walk =
-                made.walk(site.number, || Walk::new(site.server, &site.sections, link.path(), &made.root));
-            if !walk.is_own() {
+            let Some(share) = visit.within(name).and_then(|link| visit.share(link)) else { return DECLINED };
+            if !share.walk.is_own() {
                 return DECLINED;
             }
-            match walk.go(r) {
+            match share.walk.go(r) {
                 Ok(OK) => ap_file_walk(r),
                 Ok(status) => status,
                 Err(why) => {
-                    log::line(site.server, Level::Error, why);
+                    log::line(visit.site.server, Level::Error, why);
                     HTTP_INTERNAL_SERVER_ERROR
                 }
             }
@@ -250,14 +249,21 @@ unsafe fn pin_root(r: *mut request_rec, visit: &Visit) {
     // SAFETY: a string that ends with a zero, or null; the new one lives as long as the request.
     unsafe {
         let root = ap_document_root(r);
-        if !root.is_null()
-            && !visit.has_root(root)
-            && let Placed::At(dir, rest) = visit.place(CStr::from_ptr(root).to_bytes())
-        {
-            let moved = kept(r, &[dir, rest]);
-            ap_set_document_root(r, moved);
-            visit.gave_root(moved);
+        if root.is_null() || visit.has_root(root) {
+            return;
         }
+        // The site's own was made once for the release, and stands as long as the pin.
+        let own = visit.site.first.filter(|_| ptr::eq(root, visit.site.root));
+        let own = own.and_then(|first| visit.share(first)).and_then(|share| share.root.as_deref());
+        let moved = match own {
+            Some(own) => own.as_ptr(),
+            None => match visit.place(CStr::from_ptr(root).to_bytes()) {
+                Placed::At(dir, rest) => kept(r, &[dir, rest]),
+                Placed::Elsewhere | Placed::Nowhere => return,
+            },
+        };
+        ap_set_document_root(r, moved);
+        visit.gave_root(moved);
     }
 }
 

@@ -4,19 +4,21 @@ use crate::bindings::server_rec;
 use crate::log::{self, Level};
 use crate::place;
 use crate::section::Walk;
-use crate::shared::Shared;
+use crate::shared::{Shared, Text};
 use release::live::LiveError;
 use release::{App, Hold, Holder};
 use std::ffi::CString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A link that was known when the server started.
 pub struct Link {
     holder: Holder<Made>,
+    /// How many sites share it.
+    sites: Arc<AtomicUsize>,
     /// What it said when a process of this server could follow it last.
     last: Shared,
     /// Whether something is wrong with it, so that requests need no lock to see that nothing is.
@@ -40,15 +42,27 @@ pub struct Made {
     pub id: CString,
     /// `root`, as a value in the environment.
     pub root_text: CString,
+    /// What the link said.
+    text: Text,
     announced: AtomicBool,
-    /// For each server by its number: its `<Directory>` sections that name the link, for this release.
-    walks: Mutex<Vec<(usize, Arc<Walk>)>>,
+    /// For each of the sites that share the link.
+    shares: Box<[OnceLock<Share>]>,
+}
+
+/// What one site has of one release.
+pub struct Share {
+    /// Its document root, if that leads through the link.
+    pub root: Option<CString>,
+    /// Its `<Directory>` sections that name the link.
+    pub walk: Walk,
 }
 
 impl Link {
     /// The link of this app.
     pub fn new(app: App) -> Link {
-        let made = |lease: &release::Lease| {
+        let sites = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&sites);
+        let made = move |lease: &release::Lease| {
             let live = lease.live();
             // Not joined when empty: that would leave a slash behind it.
             let root =
@@ -57,21 +71,28 @@ impl Link {
                 id: CString::new(live.id.as_str()).unwrap_or_default(),
                 root_text: CString::new(root.clone().into_os_string().into_vec()).unwrap_or_default(),
                 root,
+                text: Text::new(live.text.as_os_str().as_bytes()),
                 announced: AtomicBool::new(false),
-                walks: Mutex::new(Vec::new()),
+                shares: (0..count.load(Ordering::Relaxed)).map(|_| OnceLock::new()).collect(),
             }
         };
         let link = Link {
             holder: Holder::new(app, made),
+            sites,
             last: Shared::new(),
             broken: AtomicBool::new(false),
             said: Mutex::default(),
         };
         // Read here in the parent, which holds no release: its children begin with what it saw.
         if let Ok(live) = release::live::read(link.app()) {
-            link.last.write(live.text.as_os_str().as_bytes());
+            link.last.write(&Text::new(live.text.as_os_str().as_bytes()));
         }
         link
+    }
+
+    /// The number of one more site that shares it. All have theirs before a release is held.
+    pub fn joined(&self) -> usize {
+        self.sites.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The link itself.
@@ -107,7 +128,7 @@ impl Link {
                 }
                 self.whole_again(&hold, server);
                 self.announce(&hold, server);
-                self.last.write(hold.lease().live().text.as_os_str().as_bytes());
+                self.last.write(&hold.with().text);
                 Some(hold)
             }
             Err(why) => {
@@ -172,15 +193,9 @@ impl Link {
 }
 
 impl Made {
-    /// The walk of this server for this release, made on first use.
-    pub fn walk(&self, number: usize, make: impl FnOnce() -> Walk) -> Arc<Walk> {
-        let mut walks = held(&self.walks);
-        if let Some((_, walk)) = walks.iter().find(|(known, _)| *known == number) {
-            return Arc::clone(walk);
-        }
-        let walk = Arc::new(make());
-        walks.push((number, Arc::clone(&walk)));
-        walk
+    /// What the site of this number has of the release, made on first use.
+    pub fn share(&self, number: usize, make: impl FnOnce() -> Share) -> Option<&Share> {
+        Some(self.shares.get(number)?.get_or_init(make))
     }
 }
 

@@ -14,6 +14,19 @@ const LONGEST: usize = (WORDS - 2) * 8;
 /// A text that processes share; parents hand it to their children.
 pub struct Shared(Option<NonNull<[AtomicU64; WORDS]>>);
 
+/// A text to be said again and again, with its hash.
+pub struct Text {
+    bytes: Vec<u8>,
+    hash: u64,
+}
+
+impl Text {
+    /// This text.
+    pub fn new(bytes: &[u8]) -> Text {
+        Text { bytes: bytes.to_vec(), hash: hash(bytes) }
+    }
+}
+
 // SAFETY: only atomics are behind the pointer.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
@@ -35,9 +48,9 @@ impl Shared {
     }
 
     /// Says this text. A text that is too long is forgotten, and what was said before with it.
-    pub fn write(&self, text: &[u8]) {
+    pub fn write(&self, text: &Text) {
         let Some(words) = self.words() else { return };
-        let hash = hash(text);
+        let (text, hash) = (&*text.bytes, text.hash);
         if words[0].load(Ordering::Relaxed) == hash {
             return;
         }

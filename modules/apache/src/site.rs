@@ -1,13 +1,14 @@
 //! Site: what the configuration of one server comes to, once all of it was read.
 
 use crate::bindings::{ap_get_module_config, apr_pool_t, core_module, core_server_config, server_rec};
-use crate::link::Link;
+use crate::link::{Link, Made, Share};
 use crate::log::{self, Level};
-use crate::section::{Section, Sections};
+use crate::section::{Section, Sections, Walk};
 use crate::settings::{Settings, UseReadlink};
 use crate::{detect, directive, place};
 use release::App;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString, c_char};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::Arc;
@@ -20,18 +21,26 @@ pub struct Sites(Vec<Site>);
 pub struct Site {
     /// The server.
     pub server: *mut server_rec,
-    /// Its number, for what is made per server and release.
-    pub number: usize,
     /// The links that its requests may meet.
-    pub links: Vec<Arc<Link>>,
+    pub links: Vec<Met>,
     /// Which of them its document root leads through: pinned for every request.
     pub first: Option<usize>,
+    /// Its document root, as the core has it; or null.
+    pub root: *const c_char,
     /// Its `<Directory>` sections.
     pub sections: Vec<Section>,
     /// Whether responses name the release.
     pub header: bool,
     /// How long one reading of the link may serve.
     pub stale_for: Option<Duration>,
+}
+
+/// A link that a site's requests may meet.
+pub struct Met {
+    /// The link.
+    pub link: Arc<Link>,
+    /// The site's number among those that share it.
+    pub number: usize,
 }
 
 impl Sites {
@@ -43,7 +52,7 @@ impl Sites {
         let mut server = main;
         while !server.is_null() {
             if let Some(settings) = directive::of(server).filter(|settings| settings.is_on()) {
-                let site = site(server, settings, sites.len(), &mut links, pool)?;
+                let site = site(server, settings, &mut links, pool)?;
                 site.tell(settings);
                 sites.push(site);
             }
@@ -70,11 +79,11 @@ impl Sites {
 fn site(
     server: *mut server_rec,
     settings: &Settings,
-    number: usize,
     links: &mut Vec<Arc<Link>>,
     pool: *mut apr_pool_t,
 ) -> Result<Site, String> {
-    let root = document_root(server);
+    let core_root = document_root(server);
+    let root = plain(core_root);
     let above = match &settings.readlink {
         Some(UseReadlink::Below(above)) => Some(above.as_path()),
         Some(UseReadlink::On | UseReadlink::Off) | None => None,
@@ -101,11 +110,12 @@ fn site(
                 link
             }
         };
-        own.push(link);
+        let number = link.joined();
+        own.push(Met { link, number });
     }
-    let first = root.and_then(|root| own.iter().position(|link| root.starts_with(link.path())));
+    let first = root.and_then(|root| own.iter().position(|met| root.starts_with(met.link.path())));
     let sections = Sections::find(server, pool);
-    for link in &own {
+    for Met { link, .. } in &own {
         for expression in sections.expressions.iter().filter(|e| e.contains(&*link.path().to_string_lossy()))
         {
             let text = format!(
@@ -118,33 +128,58 @@ fn site(
     }
     Ok(Site {
         server,
-        number,
         links: own,
         first,
+        root: core_root,
         sections: sections.plain,
         header: settings.header == Some(true),
         stale_for: settings.stale_for(),
     })
 }
 
-/// The DocumentRoot of a server, as the core has it.
-fn document_root(server: *mut server_rec) -> Option<PathBuf> {
-    // SAFETY: the core has a configuration for every server, with a string or null in it.
-    let root = unsafe {
+/// The DocumentRoot of a server, as the core has it: a string, or null.
+fn document_root(server: *mut server_rec) -> *const c_char {
+    // SAFETY: the core has a configuration for every server.
+    unsafe {
         let core = ap_get_module_config((*server).module_config, &raw const core_module);
-        let root = (*core.cast::<core_server_config>()).ap_document_root;
-        if root.is_null() {
-            return None;
-        }
-        CStr::from_ptr(root)
-    };
+        (*core.cast::<core_server_config>()).ap_document_root
+    }
+}
+
+/// A document root, plainly spelled; `None`: there is none.
+fn plain(root: *const c_char) -> Option<PathBuf> {
+    if root.is_null() {
+        return None;
+    }
+    // SAFETY: a string of the configuration.
+    let root = unsafe { CStr::from_ptr(root) };
     Some(place::path(root.to_bytes()).components().collect())
 }
 
 impl Site {
+    /// What the site has of a release that its link of this number led to; made once.
+    pub fn share<'a>(&self, number: usize, made: &'a Made) -> Option<&'a Share> {
+        let met = self.links.get(number)?;
+        made.share(met.number, || Share {
+            root: self.root_in(met.link.path(), made),
+            walk: Walk::new(self.server, &self.sections, met.link.path(), &made.root),
+        })
+    }
+
+    /// The document root in a release, if it leads through this link.
+    fn root_in(&self, link: &Path, made: &Made) -> Option<CString> {
+        if self.root.is_null() {
+            return None;
+        }
+        // SAFETY: a string of the configuration, which outlives the site.
+        let root = unsafe { CStr::from_ptr(self.root) };
+        let rest = place::below(root.to_bytes(), link)?;
+        CString::new([made.root.as_os_str().as_bytes(), rest].concat()).ok()
+    }
+
     /// Says in the log what is pinned, and what of the configuration is not needed any more.
     fn tell(&self, settings: &Settings) {
-        for link in &self.links {
+        for Met { link, .. } in &self.links {
             let mut allowed = vec![link.app().releases(), link.app().slots()];
             allowed.extend_from_slice(link.app().allow());
             let allowed: Vec<String> = allowed.iter().map(|dir| dir.display().to_string()).collect();

@@ -1,12 +1,12 @@
 //! Visit: a request and all that Apache makes of it (subrequests, internal redirects), and the pins they share.
 
 use crate::bindings::{
-    ap_get_module_config, ap_set_module_config, apr_pool_cleanup_null, apr_pool_cleanup_register,
-    apr_status_t, apr_table_setn, conn_rec, request_rec,
+    ap_get_module_config, ap_set_module_config, apr_palloc, apr_pool_cleanup_null, apr_pool_cleanup_register,
+    apr_status_t, apr_table_setn, conn_rec, request_rec, table_put,
 };
 use crate::border::guard;
 use crate::kept;
-use crate::link::Made;
+use crate::link::{Made, Share};
 use crate::place;
 use crate::site::{Site, Sites};
 use crate::this;
@@ -14,16 +14,20 @@ use release::Hold;
 use std::cell::{Cell, OnceCell};
 use std::ffi::{c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
+use std::{ptr, slice};
 
 /// The pins of one request, in the order of its site's links; each is taken when it is first needed.
 pub struct Visit<'a> {
     /// The server's site.
     pub site: &'a Site,
-    pins: Vec<OnceCell<Option<Hold<Made>>>>,
+    pins: &'a mut [Pin],
     connection: *mut conn_rec,
     /// The document root that was given to the request last, so that nobody compares it again.
     root: Cell<*const c_char>,
 }
+
+/// A pin, once it was taken; `None` inside: the link leads to no release, and there is no last good one.
+type Pin = OnceCell<Option<Hold<Made>>>;
 
 /// What a path came to under the pins.
 pub enum Placed<'a> {
@@ -60,11 +64,23 @@ impl<'a> Visit<'a> {
                 return Some(&*known);
             }
             let site = sites.of((*first).server)?;
-            let pins = site.links.iter().map(|_| OnceCell::new()).collect();
-            let visit =
-                Visit { site, pins, connection: (*first).connection, root: Cell::new(std::ptr::null()) };
-            let visit = Box::into_raw(Box::new(visit));
-            apr_pool_cleanup_register((*first).pool, visit.cast::<c_void>(), ended, apr_pool_cleanup_null);
+            // In the request's pool, whose memory is there already: the visit, and behind it its pins. APR aligns for
+            // any type.
+            let (pool, count) = ((*first).pool, site.links.len());
+            const { assert!(align_of::<Pin>() <= align_of::<Visit>()) };
+            let size = size_of::<Visit>() + count * size_of::<Pin>();
+            let visit = apr_palloc(pool, size).cast::<Visit>();
+            let pins = visit.add(1).cast::<Pin>();
+            for at in 0..count {
+                pins.add(at).write(OnceCell::new());
+            }
+            visit.write(Visit {
+                site,
+                pins: slice::from_raw_parts_mut(pins, count),
+                connection: (*first).connection,
+                root: Cell::new(ptr::null()),
+            });
+            apr_pool_cleanup_register(pool, visit.cast::<c_void>(), ended, apr_pool_cleanup_null);
             ap_set_module_config((*first).request_config, this(), visit.cast());
             Some(&*visit)
         }
@@ -73,14 +89,20 @@ impl<'a> Visit<'a> {
     /// The pin of one of the site's links; `None`: it leads to no release, and there is no last good one.
     pub fn pin(&self, link: usize) -> Option<&Hold<Made>> {
         let take = || {
-            let pin = self.site.links[link].pin(self.site.stale_for, self.site.server);
+            let link = &self.site.links[link].link;
+            let pin = link.pin(self.site.stale_for, self.site.server);
             if let Some(pin) = &pin {
                 // SAFETY: a request that is answered has its connection.
-                unsafe { kept::with(self.connection, &self.site.links[link], pin) };
+                unsafe { kept::with(self.connection, link, pin) };
             }
             pin
         };
         self.pins.get(link)?.get_or_init(take).as_ref()
+    }
+
+    /// What the site has of the release that one of its links leads to.
+    pub fn share(&self, link: usize) -> Option<&Share> {
+        self.site.share(link, self.pin(link)?.with())
     }
 
     /// The pin whose release is named: that of the document root, or else the first link's that has one.
@@ -91,8 +113,8 @@ impl<'a> Visit<'a> {
 
     /// What a path comes to under the pins.
     pub fn place<'b>(&'b self, path: &'b [u8]) -> Placed<'b> {
-        for (number, link) in self.site.links.iter().enumerate() {
-            if let Some(rest) = place::below(path, link.path()) {
+        for (number, met) in self.site.links.iter().enumerate() {
+            if let Some(rest) = place::below(path, met.link.path()) {
                 return match self.pin(number) {
                     Some(pin) => Placed::At(pin.with().root.as_os_str().as_bytes(), rest),
                     None => Placed::Nowhere,
@@ -112,23 +134,23 @@ impl<'a> Visit<'a> {
         self.root.set(root);
     }
 
-    /// The pin whose release this path lies in, and its link's number, among those taken so far.
-    pub fn within(&self, path: &[u8]) -> Option<(usize, &Hold<Made>)> {
-        let taken =
-            self.pins.iter().enumerate().filter_map(|(number, pin)| Some((number, pin.get()?.as_ref()?)));
-        taken.into_iter().find(|(_, pin)| place::below(path, &pin.with().root).is_some())
+    /// The number of the link whose release this path lies in, among those whose pins were taken.
+    pub fn within(&self, path: &[u8]) -> Option<usize> {
+        let is_below = |pin: &Hold<Made>| place::below(path, &pin.with().root).is_some();
+        self.pins.iter().position(|pin| pin.get().and_then(Option::as_ref).is_some_and(is_below))
     }
 
-    /// Names the release to scripts, rules, logs and, if wanted, to the client.
+    /// Names the release to scripts, rules, logs and, if wanted, to the client. `put` is `apr_table_setn`, or
+    /// `apr_table_addn` for a request that was just read: nobody can have set anything, and not to look costs less.
     ///
     /// # Safety
     /// `r` is a request of this visit.
-    pub unsafe fn name(&self, r: *mut request_rec) {
+    pub unsafe fn name(&self, r: *mut request_rec, put: table_put) {
         let Some(made) = self.named().map(Hold::with) else { return };
         // SAFETY: the tables are the request's; what they point to lives until its pool is cleared.
         unsafe {
-            apr_table_setn((*r).subprocess_env, c"CUTOVER_RELEASE".as_ptr(), made.id.as_ptr());
-            apr_table_setn((*r).subprocess_env, c"CUTOVER_RELEASE_ROOT".as_ptr(), made.root_text.as_ptr());
+            put((*r).subprocess_env, c"CUTOVER_RELEASE".as_ptr(), made.id.as_ptr());
+            put((*r).subprocess_env, c"CUTOVER_RELEASE_ROOT".as_ptr(), made.root_text.as_ptr());
             // What a subrequest says of itself is added to what the request says.
             if self.site.header && (*r).main.is_null() {
                 // Of the two tables of headers the one that is sent with errors, too.
@@ -140,9 +162,9 @@ impl<'a> Visit<'a> {
 
 /// The request's pool is cleared: its last byte was sent, or its client is gone.
 unsafe extern "C" fn ended(visit: *mut c_void) -> apr_status_t {
-    // SAFETY: it came from the box in `of`, and the pool calls once.
+    // SAFETY: it was made in `of`, and the pool calls once; what nobody looks at any more is dropped where it lies.
     guard(0, || unsafe {
-        drop(Box::from_raw(visit.cast::<Visit>()));
+        ptr::drop_in_place((*visit.cast::<Visit>()).pins);
         0
     })
 }
