@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! post_read_request   first of all: the pin, the document root, CUTOVER_RELEASE
-//! translate_name      first of all: the document root, for subrequests and internal redirects too
+//! translate_name      first of all: the document root again, for subrequests
 //! map_to_storage      first of all: what Alias, ScriptAlias, VirtualDocumentRoot, UserDir, a rule or mod_proxy made of
 //!                     the link's path; just before the core: the walk through <Directory> sections that name the link
 //! end of the request  its pool is cleared, and with it goes the pin
@@ -15,7 +15,8 @@
 //! - what was configured: [`directive`] (the words), [`settings`], [`detect`], [`site`] (what they come to)
 //! - what a request does: [`hook`] (where Apache calls us), [`visit`] (its pins), [`kept`] (those of its
 //!   connection), [`link`] (what is live)
-//! - what Apache thinks of paths: [`place`], [`section`] (`<Directory>` sections, for the release's path), [`proxy`]
+//! - what Apache thinks of paths: [`place`], [`section`] (`<Directory>` sections that name the link), [`walk`] (with
+//!   them, for a release), [`proxy`]
 //! - the way in and out: [`bindings`], [`border`] (panics end here), [`log`]
 //!
 //! Nothing is keyed by what a client sends, and nothing is remembered but the release that was pinned last. Processes
@@ -42,6 +43,7 @@ mod settings;
 mod shared;
 mod site;
 mod visit;
+mod walk;
 
 use bindings::{MODULE_MAGIC_COOKIE, MODULE_MAGIC_NUMBER_MAJOR, MODULE_MAGIC_NUMBER_MINOR, module};
 use std::ptr;

@@ -3,8 +3,8 @@
 use crate::bindings::server_rec;
 use crate::log::{self, Level};
 use crate::place;
-use crate::section::Walk;
 use crate::shared::{Shared, Text};
+use crate::walk::Walk;
 use release::live::LiveError;
 use release::{App, Hold, Holder};
 use std::ffi::CString;

@@ -3,8 +3,9 @@
 use crate::bindings::{ap_get_module_config, apr_pool_t, core_module, core_server_config, server_rec};
 use crate::link::{Link, Made, Share};
 use crate::log::{self, Level};
-use crate::section::{Section, Sections, Walk};
+use crate::section::{Section, Sections};
 use crate::settings::{Settings, UseReadlink};
+use crate::walk::Walk;
 use crate::{detect, directive, place};
 use release::App;
 use std::ffi::{CStr, CString, c_char};
