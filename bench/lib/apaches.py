@@ -1,5 +1,6 @@
 """Apaches: the same Apache twice, once with mod_cutover, loaded in turn."""
 
+import math
 import os
 import shutil
 import statistics
@@ -15,6 +16,7 @@ from process import Failed
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 SERVER_CPU, LOAD_CPU = "0", "1"
 GOAL = 0.97
+APACHE = "/usr/sbin/apache2"
 
 # A section that names the link, as every configuration has one: with the module it is read anew for each release.
 SECTION = "<Directory @LINK@>\n    Options FollowSymLinks\n</Directory>\n"
@@ -38,7 +40,7 @@ CASES = [
     Case("event-php-fpm", "apache-event", "/hello.php", 16),
 ]
 
-HEAD = ("| case | without req/s | with req/s | with/without | goal | without µs/req | with µs/req | rounds without | rounds with |\n"
+HEAD = ("| case | without req/s | with req/s | req/s with/without | goal | without µs/req | with µs/req | CPU without/with | rounds |\n"
         "|---|---|---|---|---|---|---|---|---|")
 
 
@@ -51,33 +53,38 @@ def build():
     os.environ["MOD_CUTOVER"] = os.path.join(os.path.abspath(target), "modules", "mod_cutover.so")
 
 
-def start(case, name, directory, app, with_module):
-    """An Apache and its pool, as peer.start has them."""
+def start(case, name, directory, app, with_module, run=f"{APACHE} -D FOREGROUND"):
+    """An Apache and its pool, as peer.start has them; `run` is how the program is started."""
     where = os.path.join(directory, name)
     shutil.rmtree(where, ignore_errors=True)
     os.mkdir(where)
-    os.chmod(where, 0o755)
+    os.chmod(where, 0o777)
     http, socket = port.free(), os.path.join(where, "fpm.sock")
     places = {"LINK": os.path.join(app.link, "public"), "FPM": socket, "PORT": http, "USER": peer.user(), "WORKERS": 1,
               "MODULE": os.environ["MOD_CUTOVER"]}
     pool = peer.Template("php-fpm").start(where, places, f"{SERVER_CPU},{LOAD_CPU}", lambda: os.path.exists(socket))
     try:
         template = peer.Template(case.peer)
-        template.text += SECTION + (MODULE if with_module else "")
+        template.text = template.text.replace(f"{APACHE} -D FOREGROUND", run) + SECTION + (MODULE if with_module else "")
         server = template.start(where, places, SERVER_CPU, lambda: port.answers(http))
     except Failed:
         pool.stop()
         raise
-    server.pool, server.url = pool, f"http://127.0.0.1:{http}"
+    server.pool, server.port, server.url = pool, http, f"http://127.0.0.1:{http}"
     return server
 
 
+@dataclass
+class Run:
+    rate: float  # requests per second
+    us: float    # the server's CPU per request
+
+
 def measure(server, case, seconds, directory):
-    """Requests per second, and the server's CPU per request in microseconds."""
-    before = server.cpu()
+    before = server.ran_ns()
     summary = wrk.run(server.url + case.path, case.connections, seconds, LOAD_CPU, directory)
-    spent = server.cpu() - before
-    return summary["requests"] / (summary["us"] / 1e6), spent / summary["requests"] * 1e6
+    spent = server.ran_ns() - before
+    return Run(summary["requests"] / (summary["us"] / 1e6), spent / summary["requests"] / 1e3)
 
 
 def row(case, app, directory, rounds, seconds):
@@ -100,10 +107,31 @@ def row(case, app, directory, rounds, seconds):
         for server in started:
             peer.stop(server)
     # Of the two runs of one round, which stand side by side in time.
-    ratio = statistics.median(ours[0] / plain[0] for plain, ours in zip(took["without"], took["with"]))
-    rate = {name: statistics.median(one[0] for one in all) for name, all in took.items()}
-    cost = {name: statistics.median(one[1] for one in all) for name, all in took.items()}
+    pairs = list(zip(took["without"], took["with"]))
+    rates, costs = [ours.rate / plain.rate for plain, ours in pairs], [plain.us / ours.us for plain, ours in pairs]
     return "| " + " | ".join([
-        case.name, f"{rate['without']:,.0f}", f"{rate['with']:,.0f}", f"**{ratio:.3f}**", f"≥ {GOAL} {'ok' if ratio >= GOAL else 'MISSED'}",
-        f"{cost['without']:.1f}", f"{cost['with']:.1f}",
-        " ".join(f"{one[0]:,.0f}" for one in took["without"]), " ".join(f"{one[0]:,.0f}" for one in took["with"])]) + " |"
+        case.name, *(f"{statistics.median(one.rate for one in took[name]):,.0f}" for name in took), told(rates),
+        f"≥ {GOAL} {verdict(*within(rates))}", *(f"{statistics.median(one.us for one in took[name]):.2f}" for name in took), told(costs),
+        str(rounds)]) + " |"
+
+
+def told(ratios):
+    low, high = within(ratios)
+    return f"**{statistics.median(ratios):.3f}** ({low:.3f} to {high:.3f})"
+
+
+def within(ratios):
+    """Where the median is with 95 % certainty, whatever the distribution: between the k-th smallest and the k-th largest."""
+    ordered, certain, below = sorted(ratios), 0.05 / 2, 0.0
+    for k in range(len(ordered) // 2):
+        below += math.comb(len(ordered), k) / 2 ** len(ordered)
+        if below > certain:
+            return ordered[max(k - 1, 0)], ordered[-max(k, 1)]
+    return ordered[0], ordered[-1]
+
+
+def verdict(low, high):
+    """What the rounds show; where they scatter too much, nothing."""
+    if low >= GOAL:
+        return "ok"
+    return "MISSED" if high < GOAL else "not shown"

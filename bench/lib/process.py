@@ -1,5 +1,6 @@
 """Process: a server we started, what it has cost so far, and how it is ended."""
 
+import glob
 import os
 import signal
 import subprocess
@@ -48,6 +49,18 @@ class Process:
             if stat and command(pid) not in leave_out:
                 ticks += int(stat[11]) + int(stat[12])
         return ticks / TICK
+
+    def ran_ns(self):
+        """Nanoseconds of CPU so far, of all threads that stand (`cpu` counts ticks of 10 ms): for short runs."""
+        total = 0
+        for pid in self.pids():
+            for schedstat in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+                try:
+                    with open(schedstat) as numbers:
+                        total += int(numbers.read().split()[0])
+                except OSError:
+                    pass  # a thread that has just ended
+        return total
 
     def rss(self):
         """Resident bytes of this process alone."""

@@ -24,6 +24,11 @@ pub struct Apache {
     dir: PathBuf,
 }
 
+/// Whether the long runs are wanted: CUTOVER_PROMISE=full.
+pub fn full() -> bool {
+    std::env::var("CUTOVER_PROMISE").is_ok_and(|promise| promise == "full")
+}
+
 /// The module as it was built with these tests.
 pub fn module() -> PathBuf {
     // target/…/debug/deps/it-… is the test, target/…/debug/libmod_cutover.so what `cargo build` made.

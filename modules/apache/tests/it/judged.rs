@@ -1,6 +1,6 @@
 //! Judged: `cutover prove` floods each MPM while the link is flipped a thousand times a second.
 
-use crate::apache::{Apache, Mpm};
+use crate::apache::{Apache, Mpm, full};
 use crate::fpm::Fpm;
 use crate::shop::Shop;
 use std::path::PathBuf;
@@ -28,10 +28,9 @@ fn judge(name: &str, mpm: Mpm, lines: &str, more: &[&str]) {
         .replace("PROBE", &probe.display().to_string())
         .replace("FPM", &format!("proxy:unix:{}|fcgi://localhost", fpm.socket.display()));
     let apache = Apache::start(&shop, mpm, &lines);
-    let full = std::env::var("CUTOVER_PROMISE").is_ok_and(|promise| promise == "full");
     let out = Command::new(&prover)
         .args(["prove", &format!("http://{}", apache.address), "--kind", "php", "--releases", "r1,r2"])
-        .args(["--requests", if full { "100000" } else { "4000" }, "--flips-per-second", "1000"])
+        .args(["--requests", if full() { "100000" } else { "4000" }, "--flips-per-second", "1000"])
         .args(["--connections", "8", "--patience", "120s"])
         .arg("--link")
         .arg(probe.join("current"))

@@ -1,13 +1,9 @@
 //! Watched: by valgrind, and by the size of the process.
 
-use crate::apache::{Apache, Mpm, SITE};
+use crate::apache::{Apache, Mpm, SITE, full};
 use crate::hosts::resident_kib;
 use crate::shop::Shop;
 use std::path::Path;
-
-fn full() -> bool {
-    std::env::var("CUTOVER_PROMISE").is_ok_and(|promise| promise == "full")
-}
 
 /// A section that is read anew for each release, by several modules.
 const SECTIONS: &str = "<Directory SHOP/current/public>\nRewriteEngine On\nRewriteRule ^shop$ page.txt [L]\n\

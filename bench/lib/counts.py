@@ -1,0 +1,135 @@
+"""Counts: what a request costs that no other load on the machine can change: instructions, and calls to the file system."""
+
+import glob
+import os
+import shutil
+import socket
+import time
+
+import apaches
+import peer
+from process import Failed
+
+WARM, ASKED, TRACED = 300, 2000, 100
+VALGRIND, STRACE, SETPRIV = "/usr/bin/valgrind", "/usr/bin/strace", "/usr/bin/setpriv"
+
+FILES = {"open", "openat", "close", "stat", "lstat", "fstat", "newfstatat", "statx", "access", "faccessat2", "readlink", "readlinkat",
+         "flock", "fstatfs", "getdents64", "chdir"}
+
+HEAD = ("| case | instructions without | with | with/without | calls to the file system without | with |\n"
+        "|---|---|---|---|---|---|")
+
+
+def row(case, app, directory):
+    """One process of Apache, one connection, so that nothing depends on who came first."""
+    # As for the speed: a link that was flipped just now is read for each request.
+    time.sleep(11)
+    instructions = [count(case, app, directory, with_module) for with_module in (False, True)]
+    calls = [trace(case, app, directory, with_module) for with_module in (False, True)]
+    return "| " + " | ".join([
+        case.name, f"{instructions[0]:,.0f}", f"{instructions[1]:,.0f}", f"{instructions[1] / instructions[0]:.3f}",
+        f"{calls[0]:.1f}", f"{calls[1]:.1f}"]) + " |"
+
+
+def count(case, app, directory, with_module):
+    """Instructions in user mode per request: of this process, not of the kernel's nor of php-fpm."""
+    where = os.path.join(directory, "counted")
+    out = os.path.join(where, "callgrind")
+    # What was counted is written each time that an error is answered.
+    tool = f"{VALGRIND} --quiet --vgdb=no --tool=callgrind --callgrind-out-file={out} --dump-before=ap_send_error_response"
+    server = start(case, app, directory, "counted", with_module, tool)
+    try:
+        with Client(server.port) as client:
+            client.ask(case.path, WARM)
+            provoke(server.port, lambda: parts(out) >= 1)
+            client.ask(case.path, ASKED)
+            provoke(server.port, lambda: parts(out) >= 2)
+    finally:
+        peer.stop(server)
+    with open(f"{out}.2") as part:
+        total = next(line for line in part if line.startswith("totals:"))
+    return int(total.split()[1]) / ASKED
+
+
+def trace(case, app, directory, with_module):
+    """Calls to the file system per request. Of the others, those that wait depend on who comes first."""
+    where = os.path.join(directory, "traced")
+    out = os.path.join(where, "strace")
+    # The tracer apart, so that a signal ends Apache and not the tracer alone.
+    server = start(case, app, directory, "traced", with_module, f"{STRACE} -D -f -qq -o {out}")
+    try:
+        with Client(server.port) as client:
+            client.ask(case.path, WARM)
+            before = calls(out)
+            client.ask(case.path, TRACED)
+            return (calls(out) - before) / TRACED
+    finally:
+        peer.stop(server)
+
+
+def start(case, app, directory, name, with_module, tool):
+    shutil.rmtree(os.path.join(directory, name), ignore_errors=True)
+    if not os.path.exists(tool.split(" ")[0]):
+        raise Failed(f"{tool.split(' ')[0]} is missing: run scripts/setup bench")
+    # Root would write files that the user whom Apache becomes cannot write again.
+    if os.getuid() == 0 and tool.startswith(VALGRIND):
+        tool = f"{SETPRIV} --reuid={peer.user()} --regid={peer.user()} --clear-groups {tool}"
+    return apaches.start(case, name, directory, app, with_module, f"{tool} {apaches.APACHE} -X")
+
+
+def parts(out):
+    return sum(1 for part in glob.glob(f"{out}.*") if os.path.getsize(part))
+
+
+def provoke(port, is_so):
+    """Asks for what is no request, which is answered with an error, and waits for what follows."""
+    with socket.create_connection(("127.0.0.1", port)) as stream:
+        stream.sendall(b"NONSENSE\r\n\r\n")
+        stream.recv(1000)
+    until = time.monotonic() + 60
+    while not is_so():
+        if time.monotonic() > until:
+            raise Failed("valgrind has written nothing")
+        time.sleep(0.05)
+
+
+def calls(out):
+    # The tracer is a moment behind.
+    time.sleep(0.5)
+    with open(out, errors="replace") as lines:
+        return sum(1 for line in lines if line.split(" ", 1)[1].lstrip().partition("(")[0] in FILES)
+
+
+class Client:
+    """One kept connection, one request at a time."""
+
+    def __init__(self, port):
+        self.stream = socket.create_connection(("127.0.0.1", port))
+        self.answers = self.stream.makefile("rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.answers.close()
+        self.stream.close()
+
+    def ask(self, path, times):
+        for _ in range(times):
+            self.stream.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            status = self.answers.readline()
+            if b" 200 " not in status:
+                raise Failed(f"{path}: {status}")
+            head = {}
+            while (line := self.answers.readline()) not in (b"\r\n", b""):
+                name, _, value = line.partition(b":")
+                head[name.lower()] = value.strip()
+            self.body(head)
+
+    def body(self, head):
+        if b"content-length" in head:
+            self.answers.read(int(head[b"content-length"]))
+            return
+        while length := int(self.answers.readline(), 16):
+            self.answers.read(length + 2)
+        self.answers.readline()
