@@ -9,9 +9,23 @@ use config::value::ListenAt;
 use ipnet::IpNet;
 
 use crate::site::Site;
-use crate::tls::Certificates;
+use crate::tls::{Certificates, TlsError};
 use crate::wire::activity::Patience;
 use crate::wire::head::HeadLimits;
+
+/// Header fields one request may have.
+const FIELDS: usize = 100;
+
+/// Why a socket cannot be served as it is described.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// It is to speak TLS, and nobody has a certificate for it.
+    #[error("{0} is to speak TLS, and no site behind it names a certificate (serve.tls)")]
+    NoCertificate(String),
+}
 
 /// A listening socket; what is behind it is replaced by a reload.
 pub struct Door {
@@ -53,6 +67,53 @@ pub struct Routes {
     exact: HashMap<Box<str>, Arc<Site>>,
     below: Vec<(Box<str>, Arc<Site>)>,
     any: Option<Arc<Site>>,
+}
+
+impl Behind {
+    /// What is behind `socket`, which names its sites by their places in `sites`.
+    pub fn of(socket: &config::Socket, sites: &[Arc<Site>]) -> Result<Self, DoorError> {
+        let mut routes = Routes::default();
+        let here: Vec<&Arc<Site>> = socket.sites.iter().filter_map(|index| sites.get(*index)).collect();
+        here.iter().for_each(|site| routes.add(site));
+        let serve = here.first().map(|site| site.config.host.serve.clone()).unwrap_or_default();
+        let tls = match socket.tls {
+            false => None,
+            true => {
+                let pairs = here.iter().flat_map(|site| &site.config.host.serve.tls);
+                let certificates =
+                    Certificates::read(pairs.map(|pair| (pair.cert.as_path(), pair.key.as_path())))?;
+                if certificates.is_empty() {
+                    return Err(DoorError::NoCertificate(socket.at.to_string()));
+                }
+                let certificates = Arc::new(certificates);
+                let config = certificates.server_config()?;
+                Some(Tls { certificates, config })
+            }
+        };
+        let limits = &serve.limits;
+        let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+        Ok(Self {
+            routes,
+            fastcgi: socket.fastcgi,
+            tls,
+            proxy_protocol: socket.proxy_protocol,
+            trusted_proxies: here
+                .iter()
+                .flat_map(|site| site.config.host.serve.trusted_proxies.clone())
+                .collect(),
+            patience: Patience {
+                head: limits.header_timeout,
+                body: limits.body_timeout,
+                send: limits.send_timeout,
+                idle: limits.idle,
+            },
+            heads: HeadLimits {
+                head_bytes: bytes(limits.header_bytes),
+                target_bytes: bytes(limits.uri_bytes),
+                fields: FIELDS,
+            },
+        })
+    }
 }
 
 impl Routes {

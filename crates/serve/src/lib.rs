@@ -4,8 +4,8 @@
 //! accept -> guard (the head's bytes) -> hyper -> route -> pin -> resolve -> reply -> last byte -> unpin
 //! ```
 //!
-//! - the process: [`run`] (from start to end), [`process`] (what a reload replaces), [`control`] and [`operator`]
-//!   (the control socket's two sides), [`handover`] (to a newer program), [`privileges`],
+//! - the process: [`run`] (from start to end), [`ground`] (what needs privileges), [`process`] (what a reload replaces),
+//!   [`control`] and [`operator`] (the control socket's two sides), [`handover`] (to a newer program), [`privileges`],
 //!   [`descriptors`]
 //! - a connection: [`listen`], [`accept`], [`connection`], [`proxy_protocol`], [`tls`], [`wire`] (the bytes),
 //!   [`fcgi`] (a web server's, that asks for its visitors)
@@ -34,6 +34,7 @@ pub mod file;
 pub mod forward;
 pub mod fpm;
 pub mod gateway;
+pub mod ground;
 pub mod handle;
 pub mod handover;
 pub mod listen;

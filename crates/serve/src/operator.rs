@@ -11,10 +11,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::control::{Answer, Command, LINE_BYTES};
+use crate::ground::{Ground, app_of};
 use crate::listen::{self, Bound, Inherited};
 use crate::log::ErrorLog;
 use crate::privileges::Account;
-use crate::process::{Ground, app_of};
 
 /// A control socket, bound.
 pub struct Socket {

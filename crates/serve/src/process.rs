@@ -2,32 +2,23 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use config::Served;
 use config::host::Fpm;
 use config::value::ListenAt;
-use release::{App, ReleaseId, live};
 
 use crate::accept::{Accepting, Order};
-use crate::door::{Behind, Door, Routes, Tls};
-use crate::fpm::{Embedded, FpmError, FpmOptions};
+use crate::door::{Behind, Door, DoorError};
+use crate::fpm::Embedded;
+use crate::ground::{Carried, Ground, GroundError, app_of};
 use crate::handover::Item;
-use crate::listen::{self, Bound, Inherited, ListenError};
-use crate::log::{AccessLog, ErrorLog, with_reasons};
+use crate::log::{AccessLog, with_reasons};
 use crate::look::Mode;
 use crate::masters::{Masters, Role};
-use crate::pool::Pool;
 use crate::server::Server;
 use crate::site::{Shared, Site};
-use crate::tls::{Certificates, TlsError};
-use crate::wire::activity::Patience;
-use crate::wire::head::HeadLimits;
-
-/// Header fields one request may have.
-const FIELDS: usize = 100;
 
 /// Why a configuration cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -35,39 +26,12 @@ pub enum ProcessError {
     /// It cannot be read.
     #[error("{0}")]
     Config(crate::run::Complaint),
-    /// A socket cannot be listened on.
+    /// What it names cannot be opened.
     #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// A certificate cannot be used.
+    Ground(#[from] GroundError),
+    /// A socket cannot be served as it is described.
     #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// A socket is to speak TLS, and nobody has a certificate for it.
-    #[error("{0} is to speak TLS, and no site behind it names a certificate (serve.tls)")]
-    NoCertificate(String),
-    /// The embedded php-fpm does not start.
-    #[error("{app}")]
-    Fpm {
-        /// The app.
-        app: String,
-        /// Why.
-        source: FpmError,
-    },
-    /// The layout cannot be used.
-    #[error("{app}")]
-    App {
-        /// The app.
-        app: String,
-        /// Why.
-        source: release::app::AppError,
-    },
-    /// A log cannot be opened.
-    #[error("cannot open the log {}", path.display())]
-    Log {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Door(#[from] DoorError),
     /// A socket cannot be used with the runtime.
     #[error("cannot accept on {at}")]
     Accept {
@@ -76,181 +40,6 @@ pub enum ProcessError {
         /// Why.
         source: io::Error,
     },
-}
-
-/// What needs the privileges that this process may be about to drop: sockets, pools and logs.
-pub struct Ground {
-    /// What is to be served.
-    pub served: Served,
-    /// Listening sockets, by address.
-    pub sockets: HashMap<ListenAt, Arc<Bound>>,
-    /// Embedded pools, by app.
-    pub pools: HashMap<String, Arc<Masters>>,
-    /// Access logs, by file: sites that name one file share it.
-    pub access: HashMap<PathBuf, Arc<AccessLog>>,
-    /// The error log.
-    pub log: ErrorLog,
-}
-
-/// What is carried over from an earlier configuration or an earlier process.
-#[derive(Default)]
-pub struct Carried {
-    /// Sockets passed by systemd or by the old process.
-    pub inherited: Inherited,
-    /// Sockets of this process.
-    pub sockets: HashMap<ListenAt, Arc<Bound>>,
-    /// Pools of this process, by app.
-    pub pools: HashMap<String, Arc<Masters>>,
-    /// Pools of the old process, by app: made from the same configuration, it is trusted.
-    pub adopted: HashMap<String, Vec<Adopted>>,
-    /// The group of who will connect to new pools and sockets, where privileges are dropped later.
-    pub connecting_gid: Option<u32>,
-}
-
-/// An embedded pool of the old process.
-pub struct Adopted {
-    /// It.
-    pub embedded: Embedded,
-    /// The release that it was started for.
-    pub made_for: Option<ReleaseId>,
-    /// It waits for that release to go live.
-    pub fresh: bool,
-}
-
-impl Ground {
-    /// Opens all that `served` names and `carried` does not have yet. On an error nothing is changed.
-    pub fn open(served: Served, mut carried: Carried) -> Result<Self, ProcessError> {
-        let mut sockets = HashMap::new();
-        for socket in &served.sockets {
-            let bound = match carried.sockets.remove(&socket.at) {
-                Some(bound) => bound,
-                None => {
-                    let bound = listen::bind(&socket.at, &mut carried.inherited)?;
-                    listen::give(&socket.at, carried.connecting_gid)?;
-                    Arc::new(bound)
-                }
-            };
-            sockets.insert(socket.at.clone(), bound);
-        }
-        let log = match served.sites.first() {
-            Some(first) => {
-                let log = &first.config.host.serve.log;
-                let path = match &log.error {
-                    config::host::ErrorLog::File(path) => path.clone(),
-                    config::host::ErrorLog::Stderr => PathBuf::from("/dev/stderr"),
-                };
-                ErrorLog::open(&log.error, log.level).map_err(|source| ProcessError::Log { path, source })?
-            }
-            None => ErrorLog::stderr()
-                .map_err(|source| ProcessError::Log { path: "/dev/stderr".into(), source })?,
-        };
-        let mut pools = HashMap::new();
-        let mut access = HashMap::new();
-        for site in &served.sites {
-            let host = &site.config.host;
-            if let config::host::AccessLog::File(path) = &host.serve.log.access
-                && !access.contains_key(path)
-            {
-                let opened = AccessLog::open(&host.serve.log.access, host.serve.log.format);
-                let failed = |source| ProcessError::Log { path: path.clone(), source };
-                if let Some(log) = opened.map_err(failed)? {
-                    access.insert(path.clone(), Arc::new(log));
-                }
-            }
-            let Some(php) = host.php.as_ref().filter(|php| php.fpm == Fpm::Embedded) else { continue };
-            let name = &host.app.name;
-            let masters = match (carried.pools.remove(name), carried.adopted.remove(name)) {
-                // Kept connections survive a reload that does not concern them.
-                (Some(running), _) if running.php() == php => running,
-                (Some(running), _) if same_pool(running.php(), php) => {
-                    match running.php().preload == php.preload {
-                        true => Arc::new(running.again(php)),
-                        false => Arc::new(preload_another(&carried, site, php, &running)?),
-                    }
-                }
-                (None, Some(adopted)) => Arc::new(adopt_pools(&carried, site, php, adopted, &log)?),
-                (Some(_) | None, _) => Arc::new(start_pool(&carried, site, php, &log)?),
-            };
-            pools.insert(name.clone(), masters);
-        }
-        Ok(Self { served, sockets, pools, access, log })
-    }
-}
-
-fn options_of(
-    carried: &Carried,
-    site: &config::Site,
-    php: &config::host::Php,
-) -> Result<(App, FpmOptions), ProcessError> {
-    let app = app_of(&site.config)?;
-    let mut options = FpmOptions::of(php, &site.config.host.app.name, &app.run());
-    options.connecting_gid = carried.connecting_gid;
-    Ok((app, options))
-}
-
-fn start_pool(
-    carried: &Carried,
-    site: &config::Site,
-    php: &config::host::Php,
-    log: &ErrorLog,
-) -> Result<Masters, ProcessError> {
-    let (app, options) = options_of(carried, site, php)?;
-    let live = live::read(&app).ok();
-    let live = live.as_ref().map(|live| (&live.id, live.dir.as_path()));
-    let failed = |source| ProcessError::Fpm { app: site.config.host.app.name.clone(), source };
-    Masters::start(php, options, live, log).map_err(failed)
-}
-
-fn preload_another(
-    carried: &Carried,
-    site: &config::Site,
-    php: &config::host::Php,
-    running: &Masters,
-) -> Result<Masters, ProcessError> {
-    let (app, options) = options_of(carried, site, php)?;
-    let live = live::read(&app).ok();
-    let live = live.as_ref().map(|live| (&live.id, live.dir.as_path()));
-    let failed = |source| ProcessError::Fpm { app: site.config.host.app.name.clone(), source };
-    running.preloading(php, options, live).map_err(failed)
-}
-
-fn adopt_pools(
-    carried: &Carried,
-    site: &config::Site,
-    php: &config::host::Php,
-    adopted: Vec<Adopted>,
-    log: &ErrorLog,
-) -> Result<Masters, ProcessError> {
-    let (_, options) = options_of(carried, site, php)?;
-    let (mut current, mut fresh) = (None, None);
-    for Adopted { embedded, made_for, fresh: waits } in adopted {
-        let pool = Pool::new(php, Some(Arc::new(embedded)), made_for);
-        *(if waits { &mut fresh } else { &mut current }) = Some(pool);
-    }
-    match current {
-        Some(current) => Ok(Masters::own(php, options, current, fresh)),
-        None => start_pool(carried, site, php, log),
-    }
-}
-
-/// Whether the same php-fpm serves both, or one of its kind: how connections are used makes no difference to it.
-fn same_pool(one: &config::host::Php, other: &config::host::Php) -> bool {
-    let shape = |php: &config::host::Php| {
-        (
-            php.user.clone(),
-            php.group.clone(),
-            php.workers,
-            php.ini.clone(),
-            php.env.clone(),
-            php.binary.clone(),
-        )
-    };
-    shape(one) == shape(other)
-}
-
-/// The layout of a site's app.
-pub fn app_of(config: &config::Config) -> Result<App, ProcessError> {
-    config.app().map_err(|source| ProcessError::App { app: config.host.app.name.clone(), source })
 }
 
 /// Everything that is open and serves.
@@ -282,7 +71,7 @@ impl Process {
             .served
             .sockets
             .iter()
-            .map(|socket| behind(socket, &sites))
+            .map(|socket| Behind::of(socket, &sites))
             .collect::<Result<Vec<_>, _>>()?;
         // Nothing below fails half way: what can fail is done.
         for (socket, behind) in ground.served.sockets.iter().zip(behind) {
@@ -310,7 +99,7 @@ impl Process {
             let Some(bound) = self.ground.sockets.get(&socket.at) else { continue };
             let failed = |source| ProcessError::Accept { at: socket.at.to_string(), source };
             let listener = bound.listen().map_err(failed)?;
-            let behind = ArcSwap::from_pointee(behind(socket, &self.sites)?);
+            let behind = ArcSwap::from_pointee(Behind::of(socket, &self.sites)?);
             let door = Arc::new(Door { at: socket.at.clone(), behind });
             let accepting = Accepting::start(Arc::clone(&self.server), Arc::clone(&door), listener);
             self.doors.insert(socket.at.clone(), (door, accepting));
@@ -445,7 +234,7 @@ fn one_site(
         config::host::AccessLog::Off => None,
         config::host::AccessLog::File(path) => ground.access.get(path).cloned(),
         config::host::AccessLog::Stdout => AccessLog::open(&log.access, log.format)
-            .map_err(|source| ProcessError::Log { path: "/dev/stdout".into(), source })?
+            .map_err(|source| GroundError::Log { path: "/dev/stdout".into(), source })?
             .map(Arc::new),
     };
     let masters = config.host.php.as_ref().map(|php| {
@@ -458,48 +247,4 @@ fn one_site(
         same.cloned().unwrap_or_else(|| Arc::new(Masters::external(php)))
     });
     Ok(Arc::new(Site::new(config.clone(), app, masters, ground.log.clone(), access, shared)))
-}
-
-fn behind(socket: &config::Socket, sites: &[Arc<Site>]) -> Result<Behind, ProcessError> {
-    let mut routes = Routes::default();
-    let here: Vec<&Arc<Site>> = socket.sites.iter().filter_map(|index| sites.get(*index)).collect();
-    here.iter().for_each(|site| routes.add(site));
-    let serve = here.first().map(|site| site.config.host.serve.clone()).unwrap_or_default();
-    let tls = match socket.tls {
-        false => None,
-        true => {
-            let pairs = here.iter().flat_map(|site| &site.config.host.serve.tls);
-            let certificates =
-                Certificates::read(pairs.map(|pair| (pair.cert.as_path(), pair.key.as_path())))?;
-            if certificates.is_empty() {
-                return Err(ProcessError::NoCertificate(socket.at.to_string()));
-            }
-            let certificates = Arc::new(certificates);
-            let config = certificates.server_config()?;
-            Some(Tls { certificates, config })
-        }
-    };
-    let limits = &serve.limits;
-    let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
-    Ok(Behind {
-        routes,
-        fastcgi: socket.fastcgi,
-        tls,
-        proxy_protocol: socket.proxy_protocol,
-        trusted_proxies: here
-            .iter()
-            .flat_map(|site| site.config.host.serve.trusted_proxies.clone())
-            .collect(),
-        patience: Patience {
-            head: limits.header_timeout,
-            body: limits.body_timeout,
-            send: limits.send_timeout,
-            idle: limits.idle,
-        },
-        heads: HeadLimits {
-            head_bytes: bytes(limits.header_bytes),
-            target_bytes: bytes(limits.uri_bytes),
-            fields: FIELDS,
-        },
-    })
 }

@@ -19,6 +19,7 @@ use crate::control::{Answer, Command, MasterStatus, PinnedStatus, SiteStatus, St
 use crate::descriptors;
 use crate::file::memory::Memory;
 use crate::fpm::Embedded;
+use crate::ground::{Adopted, Carried, Ground, GroundError, app_of};
 use crate::handover::{self, Item, TakenOver};
 use crate::listen::{self, Inherited};
 use crate::log::with_reasons;
@@ -27,7 +28,7 @@ use crate::masters::Role;
 use crate::metrics::Metrics;
 use crate::operator::{self, Operator};
 use crate::privileges::{Account, PrivilegeError};
-use crate::process::{Adopted, Carried, Ground, Process, ProcessError, app_of};
+use crate::process::{Process, ProcessError};
 use crate::roll::Pinned;
 use crate::scrape;
 use crate::server::Server;
@@ -51,6 +52,9 @@ pub enum RunError {
     /// What is configured cannot be served.
     #[error(transparent)]
     Process(#[from] ProcessError),
+    /// What is configured cannot be opened.
+    #[error(transparent)]
+    Ground(#[from] GroundError),
     /// Privileges could not be given up.
     #[error(transparent)]
     Privileges(#[from] PrivilegeError),
@@ -150,7 +154,7 @@ fn scrape_sockets(
     at.sort();
     at.dedup();
     let bound = at.iter().map(|at| listen::bind(at, inherited)).collect::<Result<Vec<_>, _>>();
-    Ok(bound.map_err(ProcessError::Listen)?)
+    Ok(bound.map_err(GroundError::Listen)?)
 }
 
 /// Asks that arrive while the process serves.

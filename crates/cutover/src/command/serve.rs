@@ -21,7 +21,11 @@ pub fn run(globals: &Globals, apps: Vec<PathBuf>, check: bool) -> Result<Answer,
     }
     serve::run(Box::new(move || Ok(load()?))).map_err(|error| match &error {
         RunError::Process(ProcessError::Config(error)) => Failure::usage(error),
-        RunError::Process(_) | RunError::Privileges(_) | RunError::TakeOver(_) | RunError::Runtime(_) => {
+        RunError::Process(_)
+        | RunError::Ground(_)
+        | RunError::Privileges(_)
+        | RunError::TakeOver(_)
+        | RunError::Runtime(_) => {
             Failure::failed(with_reasons(&error)).still("nothing is served by this command")
         }
     })?;
