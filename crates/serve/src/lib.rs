@@ -5,8 +5,8 @@
 //! ```
 //!
 //! - the process: [`run`] (from start to end), [`ground`] (what needs privileges), [`process`] (what a reload replaces),
-//!   [`control`] and [`operator`] (the control socket's two sides), [`handover`] (to a newer program), [`privileges`],
-//!   [`descriptors`]
+//!   [`event`] (what it is told), [`control`] and [`operator`] (the control socket's two sides), [`obey`],
+//!   [`handover`] (to a newer program), [`drain`], [`privileges`], [`descriptors`]
 //! - a connection: [`listen`], [`accept`], [`connection`], [`proxy_protocol`], [`tls`], [`wire`] (the bytes),
 //!   [`fcgi`] (a web server's, that asks for its visitors)
 //! - a request: [`handle`], [`upload`] (its body), [`door`] (which site), [`client`] (who asks), [`auth`], [`exchange`] (counted and logged)
@@ -27,7 +27,9 @@ pub mod connection;
 pub mod control;
 pub mod descriptors;
 pub mod door;
+pub mod drain;
 pub mod dressed;
+pub mod event;
 pub mod exchange;
 pub mod fcgi;
 pub mod file;
@@ -42,6 +44,7 @@ pub mod log;
 pub mod look;
 pub mod masters;
 pub mod metrics;
+pub mod obey;
 pub mod operator;
 pub mod params;
 pub mod pool;

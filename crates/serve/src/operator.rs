@@ -11,6 +11,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::control::{Answer, Command, LINE_BYTES};
+use crate::event::Event;
 use crate::ground::{Ground, app_of};
 use crate::listen::{self, Bound, Inherited};
 use crate::log::ErrorLog;
@@ -22,18 +23,12 @@ pub struct Socket {
     bound: Bound,
 }
 
-/// Something that can carry a command to the process.
-pub trait Event: Send + 'static {
-    /// The command, and where its answer goes.
-    fn of(command: Command, answer: oneshot::Sender<Answer>) -> Self;
-}
-
 /// How many commands are answered at once.
 const PLACES: u32 = 16;
 
 /// Where commands go.
-pub struct Operator<E> {
-    events: mpsc::Sender<E>,
+pub struct Operator {
+    events: mpsc::Sender<Event>,
     places: Arc<Semaphore>,
 }
 
@@ -72,9 +67,9 @@ fn bind_one(path: PathBuf, taking_over: bool, account: Option<&Account>) -> io::
     Ok(bound)
 }
 
-impl<E: Event> Operator<E> {
+impl Operator {
     /// An operator that puts commands into the process's queue.
-    pub fn new(events: mpsc::Sender<E>) -> Self {
+    pub fn new(events: mpsc::Sender<Event>) -> Self {
         Self { events, places: Arc::new(Semaphore::new(PLACES as usize)) }
     }
 
@@ -101,7 +96,7 @@ impl<E: Event> Operator<E> {
     }
 }
 
-async fn accept<E: Event>(listener: UnixListener, events: mpsc::Sender<E>, places: Arc<Semaphore>) {
+async fn accept(listener: UnixListener, events: mpsc::Sender<Event>, places: Arc<Semaphore>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -118,7 +113,7 @@ async fn accept<E: Event>(listener: UnixListener, events: mpsc::Sender<E>, place
     }
 }
 
-async fn converse<E: Event>(mut stream: UnixStream, events: mpsc::Sender<E>) -> io::Result<()> {
+async fn converse(mut stream: UnixStream, events: mpsc::Sender<Event>) -> io::Result<()> {
     let mut line = String::new();
     {
         let (reader, _) = stream.split();
@@ -128,7 +123,7 @@ async fn converse<E: Event>(mut stream: UnixStream, events: mpsc::Sender<E>) -> 
         Err(why) => Answer::Failed(format!("not understood: {why}")),
         Ok(command) => {
             let (answer, answered) = oneshot::channel();
-            match events.send(E::of(command, answer)).await {
+            match events.send(Event::Command(command, answer)).await {
                 Err(_ended) => Answer::Failed("the server is ending".into()),
                 Ok(()) => {
                     answered.await.unwrap_or_else(|_| Answer::Failed("the server ended meanwhile".into()))
