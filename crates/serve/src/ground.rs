@@ -53,7 +53,7 @@ pub struct Ground {
     /// What is to be served.
     pub served: Served,
     /// Listening sockets, by address.
-    pub sockets: HashMap<ListenAt, Arc<Bound>>,
+    pub sockets: HashMap<ListenAt, Arc<[Bound]>>,
     /// Embedded pools, by app.
     pub pools: HashMap<String, Arc<Masters>>,
     /// Access logs, by file: sites that name one file share it.
@@ -68,7 +68,7 @@ pub struct Carried {
     /// Sockets passed by systemd or by the old process.
     pub inherited: Inherited,
     /// Sockets of this process.
-    pub sockets: HashMap<ListenAt, Arc<Bound>>,
+    pub sockets: HashMap<ListenAt, Arc<[Bound]>>,
     /// Pools of this process, by app.
     pub pools: HashMap<String, Arc<Masters>>,
     /// Pools of the old process, by app: made from the same configuration, it is trusted.
@@ -95,9 +95,9 @@ impl Ground {
             let bound = match carried.sockets.remove(&socket.at) {
                 Some(bound) => bound,
                 None => {
-                    let bound = listen::bind(&socket.at, &mut carried.inherited)?;
+                    let bound = listen::bind_or_take(&socket.at, &mut carried.inherited)?;
                     listen::give(&socket.at, carried.connecting_gid)?;
-                    Arc::new(bound)
+                    bound.into()
                 }
             };
             sockets.insert(socket.at.clone(), bound);

@@ -93,19 +93,23 @@ impl Inherited {
         self.passed.push((vec![at.to_owned()], bound));
     }
 
-    /// Takes the socket for this address, where there is one.
-    pub fn take(&mut self, at: &ListenAt) -> Option<Bound> {
+    /// Takes the sockets for this address: all of one name, for a socket unit with several addresses names them alike.
+    pub fn take(&mut self, at: &ListenAt) -> Vec<Bound> {
         let at = at.to_string();
-        let found = self.passed.iter().position(|(names, _)| names.contains(&at))?;
-        Some(self.passed.swap_remove(found).1)
+        self.passed.extract_if(.., |(names, _)| names.contains(&at)).map(|(_, bound)| bound).collect()
     }
 }
 
-/// Listens on `at`: on the inherited socket where there is one.
-pub fn bind(at: &ListenAt, inherited: &mut Inherited) -> Result<Bound, ListenError> {
-    if let Some(bound) = inherited.take(at) {
-        return Ok(bound);
+/// Listens on `at`: on the inherited sockets where there are any.
+pub fn bind_or_take(at: &ListenAt, inherited: &mut Inherited) -> Result<Vec<Bound>, ListenError> {
+    match inherited.take(at) {
+        none if none.is_empty() => Ok(vec![bind(at)?]),
+        passed => Ok(passed),
     }
+}
+
+/// Listens on `at` by a socket of our own.
+pub fn bind(at: &ListenAt) -> Result<Bound, ListenError> {
     match at {
         ListenAt::Tcp(address) => {
             bind_tcp(*address).map(Bound::Tcp).map_err(|source| refused(at.to_string(), source))

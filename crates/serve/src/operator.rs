@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::control::{Answer, Command, LINE_BYTES};
 use crate::event::Event;
 use crate::ground::{Ground, app_of};
-use crate::listen::{self, Bound, Inherited};
+use crate::listen::{self, Bound};
 use crate::log::ErrorLog;
 use crate::privileges::Account;
 
@@ -57,7 +57,7 @@ fn bind_one(path: PathBuf, taking_over: bool, account: Option<&Account>) -> io::
         std::fs::remove_file(&path)?;
     }
     let at = config::value::ListenAt::Unix(path.clone());
-    let bound = listen::bind(&at, &mut Inherited::default()).map_err(io::Error::other)?;
+    let bound = listen::bind(&at).map_err(io::Error::other)?;
     if let Some(account) = account.filter(|_| nix::unistd::geteuid().is_root()) {
         for path in [&dir, &path] {
             nix::unistd::chown(path, Some(account.uid), Some(account.gid))?;

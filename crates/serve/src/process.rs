@@ -14,6 +14,7 @@ use crate::door::{Behind, Door, DoorError};
 use crate::fpm::Embedded;
 use crate::ground::{Carried, Ground, GroundError, app_of};
 use crate::handover::Item;
+use crate::listen::Bound;
 use crate::log::{AccessLog, with_reasons};
 use crate::look::Mode;
 use crate::masters::{Masters, Role};
@@ -47,7 +48,7 @@ pub struct Process {
     server: Arc<Server>,
     shared: Shared,
     ground: Ground,
-    doors: HashMap<ListenAt, (Arc<Door>, Accepting)>,
+    doors: HashMap<ListenAt, (Arc<Door>, Vec<Accepting>)>,
     sites: Vec<Arc<Site>>,
 }
 
@@ -85,7 +86,9 @@ impl Process {
             self.doors.keys().filter(|at| !self.ground.sockets.contains_key(at)).cloned().collect();
         for at in gone {
             if let Some((_, accepting)) = self.doors.remove(&at) {
-                accepting.end(Order::Clear).await;
+                for one in accepting {
+                    one.end(Order::Clear).await;
+                }
             }
         }
         self.open_doors()
@@ -98,10 +101,11 @@ impl Process {
             }
             let Some(bound) = self.ground.sockets.get(&socket.at) else { continue };
             let failed = |source| ProcessError::Accept { at: socket.at.to_string(), source };
-            let listener = bound.listen().map_err(failed)?;
+            let listeners = bound.iter().map(Bound::listen).collect::<Result<Vec<_>, _>>().map_err(failed)?;
             let behind = ArcSwap::from_pointee(Behind::of(socket, &self.sites)?);
             let door = Arc::new(Door { at: socket.at.clone(), behind });
-            let accepting = Accepting::start(Arc::clone(&self.server), Arc::clone(&door), listener);
+            let start = |listener| Accepting::start(Arc::clone(&self.server), Arc::clone(&door), listener);
+            let accepting = listeners.into_iter().map(start).collect();
             self.doors.insert(socket.at.clone(), (door, accepting));
         }
         Ok(())
@@ -110,7 +114,9 @@ impl Process {
     /// Stops accepting.
     pub async fn close_doors(&mut self, order: Order) {
         for (_, (_, accepting)) in self.doors.drain() {
-            accepting.end(order).await;
+            for one in accepting {
+                one.end(order).await;
+            }
         }
     }
 
@@ -126,14 +132,19 @@ impl Process {
 
     /// The addresses that are listened on, as bound.
     pub fn addresses(&self) -> Vec<String> {
-        let bound = |socket: &config::Socket| match self.ground.sockets.get(&socket.at)?.address() {
-            Some(address) if socket.fastcgi => Some(format!("fcgi:{address}")),
-            Some(address) if socket.tls => Some(format!("https://{address}")),
-            Some(address) => Some(format!("http://{address}")),
-            None if socket.fastcgi => Some(format!("fcgi:{}", socket.at)),
-            None => Some(socket.at.to_string()),
+        let told = |socket: &config::Socket, bound: &Bound| match bound.address() {
+            Some(address) if socket.fastcgi => format!("fcgi:{address}"),
+            Some(address) if socket.tls => format!("https://{address}"),
+            Some(address) => format!("http://{address}"),
+            None if socket.fastcgi => format!("fcgi:{}", socket.at),
+            None => socket.at.to_string(),
         };
-        self.ground.served.sockets.iter().filter_map(bound).collect()
+        let all = self.ground.served.sockets.iter();
+        all.flat_map(|socket| {
+            let bound = self.ground.sockets.get(&socket.at).into_iter().flat_map(|all| all.iter());
+            bound.map(move |bound| told(socket, bound))
+        })
+        .collect()
     }
 
     /// How changes of links are noticed.
@@ -150,7 +161,9 @@ impl Process {
         use std::os::fd::AsFd;
         let mut items = Vec::new();
         for (at, bound) in &self.ground.sockets {
-            items.push((Item::Listen(at.to_string()), bound.as_fd().try_clone_to_owned()?));
+            for one in bound.iter() {
+                items.push((Item::Listen(at.to_string()), one.as_fd().try_clone_to_owned()?));
+            }
         }
         for (app, masters) in &self.ground.pools {
             for (role, pool) in masters.all() {

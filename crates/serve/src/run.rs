@@ -152,8 +152,8 @@ fn scrape_sockets(
 ) -> Result<Vec<listen::Bound>, RunError> {
     at.sort();
     at.dedup();
-    let bound = at.iter().map(|at| listen::bind(at, inherited)).collect::<Result<Vec<_>, _>>();
-    Ok(bound.map_err(GroundError::Listen)?)
+    let bound = at.iter().map(|at| listen::bind_or_take(at, inherited)).collect::<Result<Vec<_>, _>>();
+    Ok(bound.map_err(GroundError::Listen)?.into_iter().flatten().collect())
 }
 
 async fn serve(begun: Begun, ground: Ground) -> Result<(), RunError> {
