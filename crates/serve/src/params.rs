@@ -78,7 +78,9 @@ impl PathMap {
     /// A path that the application named, as it is here.
     pub fn here(&self, path: &[u8]) -> Vec<u8> {
         let there = Path::new(OsStr::from_bytes(path));
-        let mapped = self.pairs.iter().find_map(|(here, to)| Some(here.join(there.strip_prefix(to).ok()?)));
+        let all =
+            self.pairs.iter().filter_map(|(here, to)| Some((to, here.join(there.strip_prefix(to).ok()?))));
+        let mapped = all.max_by_key(|(to, _)| to.as_os_str().len()).map(|(_, mapped)| mapped);
         mapped.map_or_else(|| path.to_vec(), |mapped| mapped.into_os_string().into_vec())
     }
 
@@ -422,6 +424,20 @@ mod tests {
         let asked = Asked::with(&[]);
         let told = told(&Facts { user: Some("ann"), ..asked.facts() }, &asked.script());
         assert_eq!((&*told["AUTH_TYPE"], &*told["REMOTE_USER"]), ("Basic", "ann"));
+    }
+
+    #[test]
+    fn a_path_as_the_pool_sees_it_is_found_by_the_most_exact_of_its_prefixes() {
+        let pairs = [("/srv/cage/shop", "/"), ("/srv/up", "/uploads")].map(|(h, t)| (h.into(), t.into()));
+        let paths = PathMap::new(pairs);
+        for (there, here) in
+            [("/releases/r1/a.php", "/srv/cage/shop/releases/r1/a.php"), ("/uploads/x", "/srv/up/x")]
+        {
+            assert_eq!(paths.here(there.as_bytes()), here.as_bytes());
+            let mut back = Vec::new();
+            paths.put(std::path::Path::new(here), &mut back);
+            assert_eq!(back, there.as_bytes());
+        }
     }
 
     #[test]
