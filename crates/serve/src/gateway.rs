@@ -7,6 +7,7 @@
 pub mod intake;
 pub mod said;
 
+use std::io;
 use std::pin::Pin as StdPin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -356,6 +357,7 @@ async fn failed(visit: &Visit<'_>, script: &Script, why: &GatewayError) -> Respo
 
 fn told(why: &GatewayError) -> (u16, &'static str) {
     const BAD: (u16, &str) = (502, "The application gave no answer that can be passed on.");
+    const LATE: (u16, &str) = (504, "The application took too long.");
     match why {
         GatewayError::Intake(IntakeError::TooLong(_)) => (413, "The request is larger than this site takes."),
         GatewayError::Intake(IntakeError::Cut(cut)) if cut.is_timeout() => {
@@ -369,7 +371,9 @@ fn told(why: &GatewayError) -> (u16, &'static str) {
             ClientError::QueueFull { .. } | ClientError::QueueTimeout { .. } | ClientError::Overloaded => {
                 (503, "The application is busy. Please come back soon.")
             }
-            ClientError::Timeout { .. } => (504, "The application took too long."),
+            ClientError::Timeout { .. } => LATE,
+            // Nobody accepts: its backlog is full, or its host is silent.
+            ClientError::Connect { source, .. } if source.kind() == io::ErrorKind::TimedOut => LATE,
             ClientError::RequestBody(_) => (400, "The request did not come whole."),
             ClientError::Connect { .. }
             | ClientError::ClosedEarly { .. }
@@ -398,9 +402,11 @@ mod tests {
     #[test]
     fn each_fault_has_the_status_that_tells_whose_it_is() {
         let address = fastcgi::Address::parse("unix:/nobody").unwrap();
-        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let connect =
+            |kind: io::ErrorKind| ClientError::Connect { address: address.clone(), source: kind.into() };
         for (why, status) in [
-            (ClientError::Connect { address, source: refused }, 502),
+            (connect(io::ErrorKind::ConnectionRefused), 502),
+            (connect(io::ErrorKind::TimedOut), 504),
             (ClientError::Timeout { after: std::time::Duration::from_secs(1), heard: false }, 504),
             (ClientError::QueueFull { waiting: 9 }, 503),
             (ClientError::Overloaded, 503),
