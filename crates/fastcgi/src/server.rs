@@ -166,6 +166,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         self.input.is_empty() && self.reader.is_between_records() && self.reader.under_way() == 0
     }
 
+    /// Whether another process could go on with the connection: it is idle, and nothing is under way in either direction.
+    pub fn is_at_rest(&self) -> bool {
+        self.is_quiet() && self.heard && self.output.is_written()
+    }
+
+    /// Gives the stream back, which must be [at rest](Connection::is_at_rest).
+    pub fn into_parts(self) -> (R, W) {
+        (self.stream, self.output.into_stream())
+    }
+
     /// Whether more of the body is expected and wanted.
     pub fn waits_for_body(&self) -> bool {
         self.feed.as_ref().is_some_and(Feed::has_room)

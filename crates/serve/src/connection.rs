@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
@@ -34,6 +35,22 @@ pub enum Accepted {
     Tcp(TcpStream, SocketAddr),
     /// A Unix socket.
     Unix(UnixStream),
+}
+
+impl Accepted {
+    /// One that another process accepted.
+    pub fn passed(socket: OwnedFd) -> io::Result<Self> {
+        let name = rustix::net::getsockname(&socket)?;
+        if rustix::net::SocketAddrUnix::try_from(name).is_ok() {
+            let socket = std::os::unix::net::UnixStream::from(socket);
+            socket.set_nonblocking(true)?;
+            return UnixStream::from_std(socket).map(Self::Unix);
+        }
+        let socket = std::net::TcpStream::from(socket);
+        socket.set_nonblocking(true)?;
+        let peer = socket.peer_addr()?;
+        TcpStream::from_std(socket).map(|socket| Self::Tcp(socket, peer))
+    }
 }
 
 /// Serves a connection to its end. `place` is its place among the connections of the process.
@@ -71,7 +88,9 @@ async fn serve_fastcgi(
     match accepted {
         Accepted::Unix(socket) => {
             let (read, write) = socket.into_split();
-            fcgi::serve(read, write, connection).await;
+            if let Some((read, write)) = fcgi::serve(read, write, &connection).await {
+                pass(&connection, read.reunite(write).map(UnixStream::into_std));
+            }
         }
         Accepted::Tcp(socket, peer) => {
             let from = peer.ip().to_canonical();
@@ -84,9 +103,22 @@ async fn serve_fastcgi(
             // Without it the end of a large answer waits for an acknowledgement.
             if socket.set_nodelay(true).is_ok() {
                 let (read, write) = socket.into_split();
-                fcgi::serve(read, write, connection).await;
+                if let Some((read, write)) = fcgi::serve(read, write, &connection).await {
+                    pass(&connection, read.reunite(write).map(TcpStream::into_std));
+                }
             }
         }
+    }
+}
+
+/// Passes a connection on to the process that takes over. If that fails it is closed, as it would be without an heir.
+fn pass<S: AsFd, W: std::error::Error>(connection: &Connection, socket: Result<io::Result<S>, W>) {
+    let (server, at) = (&connection.server, connection.door.at.to_string());
+    let passed = socket.map_err(|apart| io::Error::other(apart.to_string())).flatten();
+    let passed =
+        passed.and_then(|socket| server.heir().map_or(Ok(()), |heir| heir.pass(&at, socket.as_fd())));
+    if let Err(why) = passed {
+        server.log.warn("fcgi", format_args!("{at}: a connection cannot be passed on, and is closed: {why}"));
     }
 }
 

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! One request at a time; FCGI_KEEP_CONN is honoured. A connection that is to end is closed right behind the end of an
-//! answer, where web servers look before they use it again.
+//! answer, where web servers look before they use it again. Even so a request may be on its way to it by then, and
+//! FastCGI has no word for "this connection ends": where another process takes over it is not closed but passed on.
 
 pub mod answer;
 pub mod asked;
@@ -32,6 +33,7 @@ use crate::fcgi::asked::Asked;
 use crate::fcgi::target::Target;
 use crate::handle::{Connection, handle_asked};
 use crate::log::with_reasons;
+use crate::server::Server;
 use crate::upload::Upload;
 use crate::wire::activity::Activity;
 
@@ -50,17 +52,18 @@ pub struct Front<'a> {
     pub target: Target,
 }
 
-/// Answers what comes over a connection, to its end.
-pub async fn serve<R, W>(read: R, write: W, connection: Connection)
+/// Answers what comes over a connection, to its end; or until it is to be passed on: then it is given back.
+pub async fn serve<R, W>(read: R, write: W, connection: &Connection) -> Option<(R, W)>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
     let activity = Arc::clone(&connection.activity);
+    activity.can_be_passed();
     let wire = server::Connection::new(read, write, PARAMS_BYTES, connection.server.places_most);
     let mut talk = Talk { wire, activity, waits_since: None };
     let over = loop {
-        let request = match talk.next().await {
+        let request = match talk.next(&connection.server).await {
             Ok(request) => request,
             Err(Over::Gone(Gone::Aborted)) => {
                 talk.wire.end();
@@ -69,9 +72,12 @@ where
             Err(over) => break over,
         };
         let keep = request.keep;
-        match answer(&mut talk, &connection, request).await {
+        match answer(&mut talk, connection, request).await {
             Ok(()) => {}
             Err(over) => break over,
+        }
+        if keep && talk.is_to_be_passed(&connection.server) {
+            break Over::Passed;
         }
         if !keep || connection.server.is_draining() || talk.activity.is_closing() {
             break talk.close().await;
@@ -83,6 +89,7 @@ where
             .log
             .error("fcgi", format_args!("{}: {why}; the connection is closed", connection.door.at));
     }
+    matches!(over, Over::Passed).then(|| talk.wire.into_parts())
 }
 
 async fn answer<R, W>(
@@ -130,6 +137,8 @@ enum Over {
     CutShort,
     /// As agreed.
     Closed,
+    /// Another process goes on with it.
+    Passed,
 }
 
 impl Over {
@@ -137,7 +146,7 @@ impl Over {
     fn complaint(&self) -> Option<String> {
         match self {
             // That is how web servers end connections, and how they tell that a visitor left.
-            Self::Gone(Gone::Closed | Gone::Aborted) | Self::CutShort | Self::Closed => None,
+            Self::Gone(Gone::Closed | Gone::Aborted) | Self::CutShort | Self::Closed | Self::Passed => None,
             Self::Gone(why @ (Gone::Broken(_) | Gone::Garbage(_) | Gone::Unread)) => Some(with_reasons(why)),
             Self::Late => {
                 Some("the rest of a request did not come in time (serve.limits.header_timeout)".into())
@@ -151,7 +160,7 @@ impl Over {
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Talk<R, W> {
     /// The next request.
-    async fn next(&mut self) -> Result<server::Request, Over> {
+    async fn next(&mut self, server: &Server) -> Result<server::Request, Over> {
         let activity = Arc::clone(&self.activity);
         let mut woken = pin!(activity.woken());
         poll_fn(|cx| {
@@ -159,6 +168,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Talk<R, W> {
                 if let Poll::Ready(heard) = self.wire.poll_request(cx) {
                     activity.head_whole();
                     return Poll::Ready(heard.map_err(Over::Gone));
+                }
+                if self.is_to_be_passed(server) {
+                    return Poll::Ready(Err(Over::Passed));
                 }
                 match self.wire.is_quiet() {
                     true if activity.is_closing() => return Poll::Ready(Err(Over::Closed)),
@@ -175,6 +187,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Talk<R, W> {
             }
         })
         .await
+    }
+
+    /// Whether another process is to go on with it, from here.
+    fn is_to_be_passed(&self, server: &Server) -> bool {
+        server.heir().is_some() && self.wire.is_at_rest()
     }
 
     /// Does `work` while it reads on, so that a body comes and an end is noticed.

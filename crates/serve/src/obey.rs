@@ -73,7 +73,7 @@ pub async fn obey(
             let Some(program) = named.or_else(|| program.cloned()) else {
                 return (Answer::Failed("this program's own path cannot be told; name it".into()), None);
             };
-            match upgrade(process, program).await {
+            match upgrade(process, server, program).await {
                 Ok(pid) => (
                     Answer::Done(format!("process {pid} serves; this one ends when its requests are done")),
                     Some(Order::Leave),
@@ -124,13 +124,16 @@ pub async fn reload(process: &Mutex<Process>, load: &Load) -> Result<String, Pro
     Ok(format!("reloaded: {}", names.join(", ")))
 }
 
-async fn upgrade(process: &Mutex<Process>, program: PathBuf) -> io::Result<u32> {
+async fn upgrade(process: &Mutex<Process>, server: &Server, program: PathBuf) -> io::Result<u32> {
     let items = process.lock().await.items()?;
     let started = tokio::task::spawn_blocking(move || {
         let lent: Vec<_> = items.iter().map(|(item, fd)| (item.clone(), fd.as_fd())).collect();
-        handover::hand_over(&program, &lent).map(|child| child.id())
+        handover::hand_over(&program, &lent)
     });
-    started.await.map_err(io::Error::other)?
+    let heir = started.await.map_err(io::Error::other)??;
+    let pid = heir.pid;
+    server.has_heir(heir);
+    Ok(pid)
 }
 
 /// What the process is doing.

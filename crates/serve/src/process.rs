@@ -120,6 +120,11 @@ impl Process {
         }
     }
 
+    /// The door at this address, as the configuration writes it.
+    pub fn door(&self, at: &str) -> Option<Arc<Door>> {
+        self.doors.values().map(|(door, _)| door).find(|door| door.at.to_string() == at).cloned()
+    }
+
     /// The sites.
     pub fn sites(&self) -> &[Arc<Site>] {
         &self.sites

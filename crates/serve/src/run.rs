@@ -5,6 +5,7 @@
 //! ```
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +15,14 @@ use release::ReleaseId;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::accept::Order;
+use crate::connection::{self, Accepted};
 use crate::descriptors;
 use crate::drain::{drain, end};
 use crate::event::{Event, watch_signals};
 use crate::file::memory::Memory;
 use crate::fpm::Embedded;
 use crate::ground::{Adopted, Carried, Ground, GroundError};
-use crate::handover::{Item, TakenOver};
+use crate::handover::{Item, Passed, TakenOver};
 use crate::listen::{self, Inherited};
 use crate::log::with_reasons;
 use crate::look::Look;
@@ -194,7 +196,7 @@ async fn serve(begun: Begun, ground: Ground) -> Result<(), RunError> {
     let ticker = tokio::spawn(tick(Arc::clone(&server), Arc::clone(&process)));
     watch_signals(&events).map_err(RunError::Runtime)?;
     if let Some(old) = begun.ready {
-        old.ready().map_err(RunError::TakeOver)?;
+        take_connections(old.ready().map_err(RunError::TakeOver)?, &server, &process);
     }
     notify(&server, &[sd_notify::NotifyState::Ready, sd_notify::NotifyState::MainPid(std::process::id())]);
     let order = loop {
@@ -231,6 +233,41 @@ async fn serve(begun: Begun, ground: Ground) -> Result<(), RunError> {
     end(process, order).await;
     server.log.info("serve", "ended");
     Ok(())
+}
+
+/// Goes on with the connections that the old process passes on, until that has ended.
+fn take_connections(mut passed: Passed, server: &Arc<Server>, process: &Arc<Mutex<Process>>) {
+    let (server, process) = (Arc::clone(server), Arc::clone(process));
+    let log = server.log.clone();
+    let runtime = tokio::runtime::Handle::current();
+    let take = move || {
+        loop {
+            match passed.take_next() {
+                Ok(Some((at, socket))) => {
+                    runtime.spawn(go_on(at, socket, Arc::clone(&server), Arc::clone(&process)));
+                }
+                Ok(None) => return,
+                Err(why) => {
+                    return server
+                        .log
+                        .warn("serve", format_args!("no more connections are taken over: {why}"));
+                }
+            }
+        }
+    };
+    if let Err(why) = std::thread::Builder::new().name("passed".into()).spawn(take) {
+        log.warn("serve", format_args!("no connections are taken over: {why}"));
+    }
+}
+
+/// Goes on with one of them. If its socket is not a gateway's any more it is closed.
+async fn go_on(at: String, socket: OwnedFd, server: Arc<Server>, process: Arc<Mutex<Process>>) {
+    let Some(door) = process.lock().await.door(&at).filter(|door| door.behind.load().fastcgi) else { return };
+    let Ok(place) = Arc::clone(&server.places).acquire_owned().await else { return };
+    match Accepted::passed(socket) {
+        Ok(accepted) => connection::run(server, door, accepted, place).await,
+        Err(why) => server.log.warn("fcgi", format_args!("{at}: a connection cannot be taken over: {why}")),
+    }
 }
 
 async fn tick(server: Arc<Server>, process: Arc<Mutex<Process>>) {

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore};
 
 use crate::auth::Checked;
+use crate::handover::Heir;
 use crate::log::ErrorLog;
 use crate::metrics::Metrics;
 use crate::wire::activity::{Activity, Patience};
@@ -32,6 +33,7 @@ pub struct Server {
     connections: Mutex<HashMap<u64, (Arc<Activity>, Patience)>>,
     next: AtomicU64,
     draining: AtomicBool,
+    heir: OnceLock<Heir>,
     /// Fires when draining begins, and whenever a connection ends.
     pub changed: Notify,
 }
@@ -57,6 +59,7 @@ impl Server {
             connections: Mutex::default(),
             next: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            heir: OnceLock::new(),
             changed: Notify::new(),
         }
     }
@@ -86,11 +89,17 @@ impl Server {
     }
 
     /// Begins to drain. HTTP/2 connections are told to go away; on HTTP/1 the next response says `close`, for a
-    /// request may be under way on a connection that looks idle. The sweep ends those where none comes.
+    /// request may be under way on a connection that looks idle. The sweep ends those where none comes. What an heir
+    /// takes is passed on to it.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
-        for (activity, _) in self.list().values().filter(|(activity, _)| activity.is_multiplexed()) {
-            activity.close();
+        for (activity, _) in self.list().values() {
+            if activity.is_multiplexed() {
+                activity.close();
+            }
+            if activity.is_passable() {
+                activity.wake();
+            }
         }
         self.changed.notify_waiters();
     }
@@ -98,6 +107,17 @@ impl Server {
     /// Whether it is draining.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Another process serves now.
+    pub fn has_heir(&self, heir: Heir) {
+        // There is one only: this process begins to drain as soon as it has it.
+        self.heir.set(heir).unwrap_or_default();
+    }
+
+    /// The process that takes open connections, once there is one.
+    pub fn heir(&self) -> Option<&Heir> {
+        self.heir.get().filter(|heir| heir.takes())
     }
 
     fn list(&self) -> std::sync::MutexGuard<'_, HashMap<u64, (Arc<Activity>, Patience)>> {

@@ -77,6 +77,15 @@ impl<W: AsyncWrite + Unpin> Output<W> {
         self.manage.len()
     }
 
+    /// Whether nothing waits to be written.
+    pub fn is_written(&self) -> bool {
+        self.at == self.head.len() && self.tail.is_empty() && self.manage.is_empty() && self.behind.is_empty()
+    }
+
+    pub fn into_stream(self) -> W {
+        self.stream
+    }
+
     fn next(&mut self) -> &mut Vec<u8> {
         if self.tail.is_empty() { &mut self.head } else { &mut self.behind }
     }

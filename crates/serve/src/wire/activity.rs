@@ -32,6 +32,7 @@ pub struct Activity {
     closing: AtomicBool,
     upgraded: AtomicBool,
     multiplexed: AtomicBool,
+    passable: AtomicBool,
     refusal: std::sync::Mutex<Option<super::head::Refusal>>,
     wake: Notify,
 }
@@ -50,6 +51,7 @@ impl Activity {
             closing: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
             multiplexed: AtomicBool::new(false),
+            passable: AtomicBool::new(false),
             refusal: std::sync::Mutex::new(None),
             wake: Notify::new(),
         };
@@ -165,6 +167,21 @@ impl Activity {
     /// Whether [`Self::multiplex`] was called.
     pub fn is_multiplexed(&self) -> bool {
         self.multiplexed.load(Ordering::Acquire)
+    }
+
+    /// Between two requests another process can go on with the connection.
+    pub fn can_be_passed(&self) {
+        self.passable.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Self::can_be_passed`] was called.
+    pub fn is_passable(&self) -> bool {
+        self.passable.load(Ordering::Acquire)
+    }
+
+    /// Has the connection look again.
+    pub fn wake(&self) {
+        self.wake.notify_one();
     }
 
     pub(crate) fn refuse(&self, why: super::head::Refusal) {

@@ -8,41 +8,47 @@ use fastcgi::record::Role;
 use fastcgi::request::{write_begin, write_stdin_end};
 
 use super::front::Kind;
-use super::stand::{CONFIG, Stand, serve};
+use super::stand::{CONFIG, Stand, serve, status};
 use super::wire::{Wire, params};
 use crate::serve::client::{connect, read_reply, request};
-use crate::serve::hand_over::find_pid;
-use crate::serve::server::{App, signal};
+use crate::serve::server::{App, Server, signal};
 
 fn stand(kind: Kind) -> Stand {
-    let app =
-        App::new(CONFIG).release("r1", &[("public/index.php", "<?php echo 'php';"), ("public/a.txt", "one")]);
+    let app = App::new(CONFIG)
+        .release("r1", &[("public/index.php", "<?php echo 'php';"), ("public/a.txt", "file")]);
     Stand::of(serve(app.sealed("r1").live("r1")), kind, "/public")
 }
 
-/// Visitors that ask for PHP and for a file in turn, and panic at anything but the answer.
-struct Load {
+/// Visitors that ask for PHP, for a file, and send a form in turn, and panic at anything but the answer. What they get
+/// may end in the release that it is of.
+pub struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
     visitors: Vec<std::thread::JoinHandle<()>>,
 }
 
+const ASKS: [(&str, &str); 3] = [
+    ("GET /x HTTP/1.0\r\nHost: a\r\n\r\n", "php"),
+    ("GET /a.txt HTTP/1.0\r\nHost: a\r\n\r\n", "file"),
+    // Nobody may send it a second time.
+    ("POST /x HTTP/1.0\r\nHost: a\r\nContent-Length: 4\r\n\r\na=42", "php"),
+];
+
 impl Load {
-    fn on(port: u16) -> Load {
+    pub fn on(port: u16) -> Load {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let visitors = (0..6)
             .map(|_| {
                 let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
                 std::thread::spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
-                        for (path, wanted) in [("/x", "php"), ("/a.txt", "one")] {
-                            let reply = request(port, format!("GET {path} HTTP/1.0\r\nHost: a\r\n\r\n"));
-                            assert_eq!(
-                                (reply.status, reply.text().as_str()),
-                                (200, wanted),
-                                "{}",
-                                reply.head
-                            );
+                        for (ask, wanted) in ASKS {
+                            let reply = request(port, ask);
+                            let (text, release) = (reply.text(), reply.release());
+                            let own = text.strip_prefix(wanted);
+                            let whole =
+                                own.is_some_and(|own| own.is_empty() || own == format!(" of {release}"));
+                            assert!(reply.status == 200 && whole, "{ask}\n{}\n{text}", reply.head);
                             answered.fetch_add(1, Ordering::Relaxed);
                         }
                     }
@@ -53,7 +59,7 @@ impl Load {
     }
 
     /// Waits until so many more requests were answered.
-    fn goes_on(&self) {
+    pub fn goes_on(&self) {
         let before = self.answered.load(Ordering::Relaxed);
         for _ in 0..2_000 {
             if self.answered.load(Ordering::Relaxed) > before + 100 {
@@ -64,13 +70,20 @@ impl Load {
         panic!("the load stands still at {before}");
     }
 
-    fn end(self) {
+    pub fn end(self) {
         self.stop.store(true, Ordering::Relaxed);
         self.visitors.into_iter().for_each(|visitor| visitor.join().unwrap());
     }
 }
 
-/// Reloads, then an upgrade, under load.
+/// Ends the process that took over: it is nobody's child here.
+pub fn end_successor(server: &Server) {
+    let pid = status(server).pid;
+    assert_ne!(pid, server.child.id());
+    signal(pid, "TERM");
+}
+
+/// Reloads, then upgrades, under load.
 fn goes_over(kind: Kind) {
     let mut stand = stand(kind);
     let load = Load::on(stand.front.port);
@@ -83,17 +96,21 @@ fn goes_over(kind: Kind) {
         assert_eq!(stand.get("/a.txt").header("x-n"), Some(n.to_string().as_str()));
         load.goes_on();
     }
-    stand.server.app.cutover(&["upgrade"]);
-    load.goes_on();
-    assert!(stand.server.ends_within(Duration::from_secs(40)), "the old process stays:\n{}", stand.said());
-    load.goes_on();
+    for n in 1..=3 {
+        let before = status(&stand.server).pid;
+        stand.server.app.cutover(&["upgrade"]);
+        assert_ne!(status(&stand.server).pid, before);
+        load.goes_on();
+        if n == 1 {
+            assert!(
+                stand.server.ends_within(Duration::from_secs(40)),
+                "the old process stays:\n{}",
+                stand.said()
+            );
+        }
+    }
     load.end();
-    let status: serde_json::Value =
-        serde_json::from_str(&stand.server.app.cutover(&["status", "--json"])).unwrap();
-    // The new process is nobody's child here: it is ended by its own number.
-    let pid = find_pid(&status).unwrap_or_else(|| panic!("no pid in {status}"));
-    assert_ne!(pid, u64::from(stand.server.child.id()));
-    signal(u32::try_from(pid).unwrap(), "TERM");
+    end_successor(&stand.server);
 }
 
 #[test]
@@ -104,6 +121,40 @@ fn behind_nginx_with_kept_connections() {
 #[test]
 fn behind_haproxy_with_kept_connections() {
     goes_over(Kind::Haproxy);
+}
+
+#[test]
+fn an_upgrade_closes_no_kept_connection_whatever_it_is_at() {
+    let app = App::new(CONFIG).release("r1", &[("public/index.php", "<?php echo getmypid();")]);
+    let mut server = serve(app.live("r1"));
+    let front = [("SCRIPT_NAME", "/index.php"), ("REQUEST_METHOD", "POST")];
+    let mut fresh = Wire::to(server.port());
+    let mut kept = Wire::to(server.port());
+    kept.ask(&front, b"");
+    // The beginning of a request; one whose body is still to come.
+    let mut begun = Vec::new();
+    write_begin(&mut begun, 1, Role::Responder, true, &params(&front));
+    let (mut half, mut whole) = (Wire::to(server.port()), Wire::to(server.port()));
+    half.send(&begun[..20]);
+    whole.send(&begun);
+    let connections = || status(&server).connections;
+    while connections() < 4 {}
+    server.app.cutover(&["upgrade"]);
+    for wire in [&mut fresh, &mut kept] {
+        assert_eq!(wire.ask(&front, b"x").status(), 200, "{}", server.log());
+    }
+    half.send(&begun[20..]);
+    for wire in [&mut half, &mut whole] {
+        let mut end = Vec::new();
+        write_stdin_end(&mut end, 1);
+        wire.send(&end);
+        assert_eq!(wire.answer().status(), 200, "{}", server.log());
+    }
+    assert!(server.ends_within(Duration::from_secs(40)), "the old process stays:\n{}", server.log());
+    for wire in [&mut fresh, &mut kept, &mut half, &mut whole] {
+        assert_eq!(wire.ask(&front, b"x").status(), 200, "{}", server.log());
+    }
+    end_successor(&server);
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! `cutover prove` floods each web server with the gateway behind it, while the link is flipped a thousand times a second.
 
-use std::fs;
 use std::process::Command;
 
 use super::front::Kind;
-use super::stand::{CONFIG, Stand, serve_as};
+use super::stand::{CONFIG, Stand, probe, serve_as};
 use crate::serve::server::{App, CUTOVER};
 
 /// How many requests; `CUTOVER_PROMISE=full`: 100,000.
@@ -17,15 +16,7 @@ fn requests() -> &'static str {
 
 fn holds(kind: Kind) {
     let app = App::new(CONFIG);
-    let work = app.root().join("probe");
-    let out =
-        Command::new(CUTOVER).args(["prove", "--kind", "php", "--scaffold"]).arg(&work).output().unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    for name in ["releases", "current"] {
-        fs::rename(work.join(name), app.root().join(name)).unwrap();
-    }
-    let text = app.config().replace("/ROOT", &app.root().display().to_string());
-    let text = text.replace("docroot = \"public\"", "docroot = \"\"");
+    let text = probe(&app);
     let stand = Stand::of(serve_as(app, &text), kind, "");
     let out = Command::new(CUTOVER)
         .arg("prove")

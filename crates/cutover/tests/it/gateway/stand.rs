@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use serve::control::{self, Answer, Status};
 
 use super::front::{Front, Kind};
 use crate::serve::client::{Reply, request};
 use crate::serve::server::{App, Server};
+use crate::web::ids;
 
 /// The gateway, over TCP and a Unix socket; php-fpm is embedded.
 pub const CONFIG: &str = "[serve]\nlisten = [\"fcgi:127.0.0.1:0\", \"fcgi:unix:/ROOT/fcgi.sock\"]\n\
@@ -29,6 +33,35 @@ pub fn serve_as(app: App, text: &str) -> Server {
     server
 }
 
+/// Lays the probe application, and gives the configuration that serves it: its releases are their docroots.
+pub fn probe(app: &App) -> String {
+    let work = app.root().join("probe");
+    prove::probe::scaffold(&work, &ids()).unwrap();
+    for name in ["releases", "current"] {
+        fs::rename(work.join(name), app.root().join(name)).unwrap();
+    }
+    let text = app.config().replace("/ROOT", &app.root().display().to_string());
+    text.replace("docroot = \"public\"", "docroot = \"\"")
+}
+
+/// What the server says of itself, when its operator asks.
+pub fn status(server: &Server) -> Status {
+    let socket = server.app.root().join(".cutover/run/serve.sock");
+    match control::ask(&socket, &control::Command::Status, Duration::from_secs(60)).unwrap() {
+        Answer::Status(status) => status,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Waits, a minute at most, until it is so.
+pub fn until(what: &str, server: &Server, mut is: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !is() {
+        assert!(Instant::now() < until, "it never came to that: {what}\n{}", server.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// A web server before the gateway.
 pub struct Stand {
     // Ended first.
@@ -40,9 +73,15 @@ pub struct Stand {
 impl Stand {
     /// Puts a web server in front; the docroot lies at `docroot` below the link.
     pub fn of(server: Server, kind: Kind, docroot: &str) -> Stand {
+        let port = server.port();
+        Stand::of_passed(server, kind, docroot, port)
+    }
+
+    /// The same where the gateway's port is not its own.
+    pub fn of_passed(server: Server, kind: Kind, docroot: &str, port: u16) -> Stand {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let front = kind.start(dir.path(), server.app.root(), docroot, server.port());
+        let front = kind.start(dir.path(), server.app.root(), docroot, port);
         Stand { front, server, dir }
     }
 
