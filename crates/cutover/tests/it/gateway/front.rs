@@ -66,6 +66,7 @@ impl Kind {
             .replace("/run/cutover/shop.sock", &format!("{app}/fcgi.sock"))
             .replace("127.0.0.1:9001", &format!("127.0.0.1:{gateway}"))
             .replace("/srv/shop/current/public", &format!("{app}/current{docroot}"))
+            .replace("/srv/shop/releases", &format!("{app}/releases"))
             .replace("listen 80;", &format!("listen 127.0.0.1:{port};"))
             .replace("*:80", &format!("127.0.0.1:{port}"))
             .replace("bind :80", &format!("bind 127.0.0.1:{port}"))

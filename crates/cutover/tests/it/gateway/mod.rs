@@ -4,9 +4,18 @@
 
 mod behaves;
 mod by_hand;
+mod caged;
+mod faults;
 mod front;
 mod hand_over;
+mod kept;
+mod large;
+mod leaves;
+mod masters;
+mod passed;
 mod paths;
+mod pool;
 mod promise;
+mod resolved;
 mod stand;
 mod wire;

@@ -47,10 +47,9 @@ pub fn probe(app: &App) -> String {
 /// What the server says of itself, when its operator asks.
 pub fn status(server: &Server) -> Status {
     let socket = server.app.root().join(".cutover/run/serve.sock");
-    match control::ask(&socket, &control::Command::Status, Duration::from_secs(60)).unwrap() {
-        Answer::Status(status) => status,
-        other => panic!("{other:?}"),
-    }
+    let answer = control::ask(&socket, &control::Command::Status, Duration::from_secs(60)).unwrap();
+    let Answer::Status(status) = answer else { panic!("{answer:?}") };
+    status
 }
 
 /// Waits, a minute at most, until it is so.
