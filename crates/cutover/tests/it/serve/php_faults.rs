@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::client::request;
 use super::server::{App, Server};
@@ -65,13 +65,16 @@ fn it_hangs() {
 #[test]
 fn all_workers_are_busy_for_too_long() {
     let server = App::new("[php]\nworkers = 1\nconnections = 1\nqueue_timeout = \"300ms\"\n")
-        .release("r1", &[("public/index.php", "<?php sleep(2);")])
+        .release("r1", &[("public/index.php", "<?php sleep(5);")])
         .live("r1")
         .serve();
     let port = server.port();
     let first =
         thread::spawn(move || request(port, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").status);
-    thread::sleep(Duration::from_millis(200));
+    let until = Instant::now() + Duration::from_secs(20);
+    while !server.app.cutover(&["status", "--json"]).replace(' ', "").contains("\"in_flight\":1") {
+        assert!(Instant::now() < until, "{}", server.log());
+    }
     assert_told(&server, 503, "no connection got free");
     assert_eq!(first.join().unwrap(), 200);
 }
