@@ -53,6 +53,25 @@ fn there_is_one_for_each_php_and_php_tells_those_of_others_apart() {
     }
 }
 
+#[test]
+fn who_asks_for_one_that_there_is_not_is_told_which_there_are() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/build");
+    for (arguments, why) in [
+        (&[][..], "where to? modules/php/build DIR [8.2 | 8.2-zts]…"),
+        (&["/no/such/directory"], "/no/such/directory is no directory"),
+        (
+            &["/tmp", "8.3", "7.4-zts"],
+            "there is none for PHP 7.4-zts; one of: 8.1 8.2 8.3 8.4 8.5, each with -zts behind it too",
+        ),
+    ] {
+        let output = Command::new(script).args(arguments).output().unwrap();
+        assert_eq!(
+            (text(&output.stderr), text(&output.stdout), output.status.code()),
+            (format!("modules/php/build: {why}"), String::new(), Some(2))
+        );
+    }
+}
+
 fn symbols(file: &Path, which: &str) -> BTreeSet<String> {
     let output = Command::new("nm").arg("-D").arg(which).arg(file).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));

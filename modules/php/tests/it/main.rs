@@ -22,6 +22,7 @@ mod php;
 mod pools;
 mod requests;
 mod shop;
+mod web_server;
 
 // What is pure is tested where it stands, which cannot be in the module itself: its symbols are PHP's.
 #[path = "../../src/include_path.rs"]
