@@ -29,6 +29,13 @@ pub fn full() -> bool {
     std::env::var("CUTOVER_PROMISE").is_ok_and(|promise| promise == "full")
 }
 
+/// The program `cutover`: `CUTOVER_BIN`, or what the other workspace has built.
+pub fn program() -> Option<PathBuf> {
+    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/debug/cutover");
+    let named = std::env::var_os("CUTOVER_BIN").map_or_else(|| built.into(), PathBuf::from);
+    named.exists().then_some(named)
+}
+
 /// The module as it was built with these tests.
 pub fn module() -> PathBuf {
     // target/…/debug/deps/it-… is the test, target/…/debug/libmod_cutover.so what `cargo build` made.
@@ -171,6 +178,11 @@ impl Apache {
             std::thread::sleep(Duration::from_millis(10));
         }
         true
+    }
+
+    /// Its configuration.
+    pub fn file(&self) -> PathBuf {
+        self.dir.join("httpd.conf")
     }
 
     pub fn pid(&self) -> u32 {

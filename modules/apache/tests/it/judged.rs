@@ -1,34 +1,26 @@
 //! Judged: `cutover prove` floods each MPM while the link is flipped a thousand times a second.
 
-use crate::apache::{Apache, Mpm, full};
+use crate::apache::{Apache, Mpm, full, program};
 use crate::fpm::Fpm;
 use crate::shop::Shop;
-use std::path::PathBuf;
 use std::process::Command;
-
-/// The program that judges: `CUTOVER_BIN`, or what the other workspace has built.
-fn prover() -> Option<PathBuf> {
-    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/debug/cutover");
-    let named = std::env::var_os("CUTOVER_BIN").map_or_else(|| built.into(), PathBuf::from);
-    named.exists().then_some(named)
-}
 
 /// Runs the load against a site of these lines, on the probe application. `PROBE` is its directory.
 fn judge(name: &str, mpm: Mpm, lines: &str, more: &[&str]) {
-    let Some(prover) = prover() else {
+    let Some(program) = program() else {
         println!("\nskipped: {name}: no program `cutover`; name it by CUTOVER_BIN\n");
         return;
     };
     let shop = Shop::new();
     let fpm = Fpm::start(&shop);
     let probe = shop.beside().join("probe");
-    let made = Command::new(&prover).args(["prove", "--scaffold"]).arg(&probe).output().unwrap();
+    let made = Command::new(&program).args(["prove", "--scaffold"]).arg(&probe).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let lines = lines
         .replace("PROBE", &probe.display().to_string())
         .replace("FPM", &format!("proxy:unix:{}|fcgi://localhost", fpm.socket.display()));
     let apache = Apache::start(&shop, mpm, &lines);
-    let out = Command::new(&prover)
+    let out = Command::new(&program)
         .args(["prove", &format!("http://{}", apache.address), "--kind", "php", "--releases", "r1,r2"])
         .args(["--requests", if full() { "100000" } else { "4000" }, "--flips-per-second", "1000"])
         .args(["--connections", "8", "--patience", "120s"])

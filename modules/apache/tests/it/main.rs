@@ -11,6 +11,7 @@ mod http;
 mod shop;
 
 mod directory;
+mod doctor;
 mod hosts;
 mod judged;
 mod layout;

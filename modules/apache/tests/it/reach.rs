@@ -20,7 +20,7 @@ fn on(mpms: &[Mpm], lines: &str, story: impl Fn(&Shop, &Apache)) {
 }
 
 /// A line of what a script saw.
-fn line<'a>(said: &'a str, name: &str) -> &'a str {
+pub fn line<'a>(said: &'a str, name: &str) -> &'a str {
     let found = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
     found.unwrap_or_else(|| panic!("no {name} in {said}"))
 }
