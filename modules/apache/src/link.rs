@@ -193,9 +193,9 @@ impl Link {
 }
 
 impl Made {
-    /// What the site of this number has of the release, made on first use.
-    pub fn share(&self, number: usize, make: impl FnOnce() -> Share) -> Option<&Share> {
-        Some(self.shares.get(number)?.get_or_init(make))
+    /// What the site of this number, which [`Link::joined`] gave, has of the release; made on first use.
+    pub fn share(&self, number: usize, make: impl FnOnce() -> Share) -> &Share {
+        self.shares[number].get_or_init(make)
     }
 }
 

@@ -159,8 +159,8 @@ fn plain(root: *const c_char) -> Option<PathBuf> {
 
 impl Site {
     /// What the site has of a release that its link of this number led to; made once.
-    pub fn share<'a>(&self, number: usize, made: &'a Made) -> Option<&'a Share> {
-        let met = self.links.get(number)?;
+    pub fn share<'a>(&self, number: usize, made: &'a Made) -> &'a Share {
+        let met = &self.links[number];
         made.share(met.number, || Share {
             root: self.root_in(met.link.path(), made),
             walk: Walk::new(self.server, &self.sections, met.link.path(), &made.root),

@@ -102,7 +102,7 @@ impl<'a> Visit<'a> {
 
     /// What the site has of the release that one of its links leads to.
     pub fn share(&self, link: usize) -> Option<&Share> {
-        self.site.share(link, self.pin(link)?.with())
+        Some(self.site.share(link, self.pin(link)?.with()))
     }
 
     /// The pin whose release is named: that of the document root, or else the first link's that has one.

@@ -18,9 +18,9 @@ impl Drop for Over<'_> {
 /// The lines of the log that say that a child was ended by a signal, and that nothing explains.
 ///
 /// A child that a restart tells to end may be noted as terminated or killed. And where threads serve, a restart that is
-/// not graceful crashes a child of Apache now and then, with the module or without it (2.4.71: one of some hundred, on a
-/// busy machine): its main thread closes the sockets of its workers (`apr_os_sock_get`, called by the MPM), while one of
-/// them gives back the memory that its socket is in.
+/// not graceful crashes a child of Apache now and then, with the module or without it (2.4.71, event: one to three in
+/// 120 such restarts under load): its main thread closes the sockets of its workers (`apr_os_sock_get`, called by the
+/// MPM, says the core) while one of them gives back the memory that its socket is in.
 fn ended_by_signals(log: &str, mpm: Mpm) -> Vec<&str> {
     let mut graceful = true;
     let mut found = Vec::new();
