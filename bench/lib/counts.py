@@ -1,16 +1,18 @@
-"""Counts: what a request costs that no other load on the machine can change: instructions, and calls to the file system."""
+"""Counts: what a request costs, as far as other load on the machine changes it little: instructions, calls to the file system, and CPU in short turns."""
 
 import glob
 import os
 import shutil
 import socket
+import statistics
 import time
 
 import apaches
 import peer
-from process import Failed
+from process import Failed, ran_ns
 
 WARM, ASKED, TRACED = 300, 2000, 100
+TURNS, TURN = 300, 50
 # Refused before any rule, and the connection is kept.
 REFUSED = "/%2F"
 VALGRIND, STRACE, SETPRIV = "/usr/bin/valgrind", "/usr/bin/strace", "/usr/bin/setpriv"
@@ -18,8 +20,8 @@ VALGRIND, STRACE, SETPRIV = "/usr/bin/valgrind", "/usr/bin/strace", "/usr/bin/se
 FILES = {"open", "openat", "close", "stat", "lstat", "fstat", "newfstatat", "statx", "access", "faccessat2", "readlink", "readlinkat",
          "flock", "fstatfs", "getdents64", "chdir"}
 
-HEAD = ("| case | instructions without | with | with/without | calls to the file system without | with |\n"
-        "|---|---|---|---|---|---|")
+HEAD = ("| case | instructions without | with | with/without | calls to the file system without | with | CPU µs without | with | without/with |\n"
+        "|---|---|---|---|---|---|---|---|---|")
 
 
 def row(case, app, directory):
@@ -28,9 +30,11 @@ def row(case, app, directory):
     time.sleep(11)
     instructions = [count(case, app, directory, with_module) for with_module in (False, True)]
     calls = [trace(case, app, directory, with_module) for with_module in (False, True)]
+    costs = turns(case, app, directory)
     return "| " + " | ".join([
         case.name, f"{instructions[0]:,.0f}", f"{instructions[1]:,.0f}", f"{instructions[1] / instructions[0]:.3f}",
-        f"{calls[0]:.1f}", f"{calls[1]:.1f}"]) + " |"
+        f"{calls[0]:.1f}", f"{calls[1]:.1f}", *(f"{statistics.median(cost):.2f}" for cost in costs),
+        apaches.told([plain / ours for plain, ours in zip(*costs)])]) + " |"
 
 
 def count(case, app, directory, with_module):
@@ -68,6 +72,28 @@ def trace(case, app, directory, with_module):
             return (calls(out) - before) / TRACED
     finally:
         peer.stop(server)
+
+
+def turns(case, app, directory):
+    """The process's CPU per request in microseconds, without and with the module, in turns that stand side by side."""
+    servers, clients, costs = [], [], ([], [])
+    try:
+        for with_module in (False, True):
+            name = ("plain", "ours")[with_module]
+            servers.append(apaches.start(case, name, directory, app, with_module, f"{apaches.APACHE} -X"))
+            clients.append(Client(servers[-1].port))
+            clients[-1].ask(case.path, WARM)
+        for number in range(TURNS):
+            for at in (0, 1) if number % 2 == 0 else (1, 0):
+                before = ran_ns(servers[at].pid)
+                clients[at].ask(case.path, TURN)
+                costs[at].append((ran_ns(servers[at].pid) - before) / TURN / 1e3)
+    finally:
+        for client in clients:
+            client.__exit__()
+        for server in servers:
+            peer.stop(server)
+    return costs
 
 
 def start(case, app, directory, name, with_module, tool):

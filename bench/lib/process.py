@@ -52,15 +52,7 @@ class Process:
 
     def ran_ns(self):
         """Nanoseconds of CPU so far, of all threads that stand (`cpu` counts ticks of 10 ms): for short runs."""
-        total = 0
-        for pid in self.pids():
-            for schedstat in glob.glob(f"/proc/{pid}/task/*/schedstat"):
-                try:
-                    with open(schedstat) as numbers:
-                        total += int(numbers.read().split()[0])
-                except OSError:
-                    pass  # a thread that has just ended
-        return total
+        return sum(ran_ns(pid) for pid in self.pids())
 
     def rss(self):
         """Resident bytes of this process alone."""
@@ -104,6 +96,18 @@ class Process:
                 return self
             time.sleep(0.02)
         raise Failed(f"{self.name}: no {what} after {seconds} s: {self.last_words()}")
+
+
+def ran_ns(pid):
+    """Nanoseconds of CPU so far of one process's threads that stand."""
+    total = 0
+    for schedstat in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+        try:
+            with open(schedstat) as numbers:
+                total += int(numbers.read().split()[0])
+        except OSError:
+            pass  # a thread that has just ended
+    return total
 
 
 def pinned(cpus):
