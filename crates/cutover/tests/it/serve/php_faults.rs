@@ -62,10 +62,14 @@ fn it_hangs() {
     assert_told(&server, 504, "silence");
 }
 
+/// Works until it is told to end.
+const WAITS: &str =
+    "<?php while (!file_exists(__DIR__ . '/../../../go')) { usleep(10000); clearstatcache(); } echo 'over';";
+
 #[test]
 fn all_workers_are_busy_for_too_long() {
     let server = App::new("[php]\nworkers = 1\nconnections = 1\nqueue_timeout = \"300ms\"\n")
-        .release("r1", &[("public/index.php", "<?php sleep(5);")])
+        .release("r1", &[("public/index.php", WAITS)])
         .live("r1")
         .serve();
     let port = server.port();
@@ -76,6 +80,7 @@ fn all_workers_are_busy_for_too_long() {
         assert!(Instant::now() < until, "{}", server.log());
     }
     assert_told(&server, 503, "no connection got free");
+    std::fs::write(server.app.root().join("go"), "").unwrap();
     assert_eq!(first.join().unwrap(), 200);
 }
 
