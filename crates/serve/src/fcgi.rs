@@ -12,6 +12,7 @@
 pub mod answer;
 pub mod asked;
 pub mod bases;
+pub mod stderr;
 pub mod target;
 pub mod told;
 
@@ -72,9 +73,8 @@ where
             Err(over) => break over,
         };
         let keep = request.keep;
-        match answer(&mut talk, connection, request).await {
-            Ok(()) => {}
-            Err(over) => break over,
+        if let Err(over) = answer(&mut talk, connection, request).await {
+            break over;
         }
         if keep && talk.is_to_be_passed(&connection.server) {
             break Over::Passed;
@@ -280,8 +280,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Talk<R, W> {
             return Over::Gone(why);
         }
         let heard = poll_fn(|cx| {
-            let over = self.wire.is_heard() || self.wire.poll_input(cx).is_ready();
-            if over || self.wire.is_heard() { Poll::Ready(()) } else { Poll::Pending }
+            let gone = self.wire.poll_input(cx).is_ready();
+            if gone || self.wire.is_heard() { Poll::Ready(()) } else { Poll::Pending }
         });
         // However that ends, the answer was given.
         match tokio::time::timeout(LINGER, heard).await {

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 
 use crate::client::Client;
+use crate::fcgi::stderr::Stderr;
 use crate::resource::path::encode;
 
 /// The parameters of a request.
@@ -18,28 +19,6 @@ pub struct Asked {
     /// Names and values, each name once.
     pairs: Vec<(Range<usize>, Range<usize>)>,
 }
-
-/// What a script wrote for the web server's log and is not sent yet.
-#[derive(Default)]
-pub struct Stderr(Mutex<Vec<u8>>);
-
-impl Stderr {
-    /// Adds text; what would be more than the web server is likely to log is dropped.
-    pub fn write(&self, text: &[u8]) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() + text.len() <= STDERR_BYTES {
-            waiting.extend_from_slice(text);
-        }
-    }
-
-    /// Takes what was added.
-    pub fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// Bytes for the web server's log that may wait.
-const STDERR_BYTES: usize = 32 << 10;
 
 /// Why a request cannot be meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
