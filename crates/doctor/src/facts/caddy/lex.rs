@@ -29,7 +29,6 @@ pub fn lines(text: &str) -> Vec<Vec<Token>> {
             b'\\' if matches!(&bytes[at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]) => {
                 at += if bytes[at + 1] == b'\r' { 3 } else { 2 };
             }
-            byte if byte.is_ascii_whitespace() => at += 1,
             // A comment begins where a word could.
             b'#' => at += text[at..].find('\n').unwrap_or(text.len() - at),
             b'"' | b'`' => {
@@ -38,7 +37,13 @@ pub fn lines(text: &str) -> Vec<Vec<Token>> {
                 at = next;
             }
             _ => {
-                let len = text[at..].find(|c: char| c.is_whitespace()).unwrap_or(text.len() - at);
+                // What ends a word must be stepped over as a blank too (Go's unicode.IsSpace, as in Caddy's lexer): a
+                // vertical tab or a no-break space made words without end.
+                let len = text[at..].find(char::is_whitespace).unwrap_or(text.len() - at);
+                if len == 0 {
+                    at += text[at..].chars().next().map_or(1, char::len_utf8);
+                    continue;
+                }
                 let word = &text[at..at + len];
                 match heredoc(text, at, word) {
                     Some((token, next)) => {
@@ -121,6 +126,7 @@ mod tests {
             vec![vec!["respond", "  hi\n", "200"], vec!["x"]]
         );
         assert_eq!(texts("a \"not\nclosed"), vec![vec!["a", "not\nclosed"]]);
+        assert_eq!(texts("a\u{b}b\u{a0}\u{2003}c\u{85}\r\n\u{c}d"), vec![vec!["a", "b", "c"], vec!["d"]]);
         assert_eq!(texts("<<END\nnever"), vec![vec!["<<END"], vec!["never"]]);
     }
 
