@@ -28,7 +28,7 @@ pub mod users;
 use std::path::{Path, PathBuf};
 
 use crate::finding::Blind;
-use crate::machine::{Machine, NoLook, Why};
+use crate::machine::{Bounded, Machine, NoLook, Why};
 use crate::source::{Source, Sources};
 
 /// What is to be looked at. Empty: what is found on the machine.
@@ -102,8 +102,9 @@ impl Targets {
 }
 
 impl Facts {
-    /// Looks at a machine.
+    /// Looks at a machine; no more of it than is sensible.
     pub fn look(machine: &dyn Machine, targets: &Targets) -> Facts {
+        let machine = &Bounded::of(machine);
         let mut facts = Facts::default();
         facts.look_at_apps(machine, targets);
         nginx::look(machine, targets, &mut facts);
@@ -178,6 +179,9 @@ impl Sources {
     /// Reads a file as text, and keeps it.
     pub fn read(&mut self, machine: &dyn Machine, path: &Path) -> Result<Source, NoLook> {
         let bytes = machine.read(path)?;
+        if !self.has_room_for(bytes.len()) {
+            return Err(NoLook::at(path, Why::TooMuch));
+        }
         let text = String::from_utf8(bytes).map_err(|_| NoLook::at(path, Why::NotText))?;
         let source = Source::new(path, text);
         self.add(source.clone());

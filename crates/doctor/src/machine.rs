@@ -5,6 +5,7 @@
 //! bytes, in entries, in time.
 
 mod ask;
+mod bounded;
 mod here;
 mod mask;
 mod program;
@@ -16,6 +17,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use ask::Question;
+pub use bounded::Bounded;
 use fastcgi::Address;
 pub use here::Here;
 pub use program::{Program, Ran};
@@ -103,6 +105,8 @@ pub enum Why {
     Unlike(String),
     /// It is larger than is sensible.
     TooLarge,
+    /// So much was looked at already that the rest is left.
+    TooMuch,
     /// It is not UTF-8.
     NotText,
     /// It took too long.
@@ -153,6 +157,7 @@ impl fmt::Display for Why {
             Why::Denied => f.write_str("may not be read by this user"),
             Why::Unlike(is) => write!(f, "is {is}"),
             Why::TooLarge => f.write_str("too large to be read"),
+            Why::TooMuch => f.write_str("left out: there is too much to look at"),
             Why::NotText => f.write_str("not UTF-8"),
             Why::TimedOut => f.write_str("no answer in time"),
             Why::Unrecorded => f.write_str("was not recorded"),

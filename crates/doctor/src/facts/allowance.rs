@@ -7,9 +7,10 @@ pub struct Allowance {
 }
 
 /// Enough for any real server; far less than a machine has.
-const BYTES: usize = 64 << 20;
-/// What a line costs beside its text.
-const LINE: usize = 64;
+const BYTES: usize = 256 << 20;
+/// What a line and each of its words costs beside its text: about the memory that they take.
+const LINE: usize = 256;
+const WORD: usize = 128;
 
 impl Default for Allowance {
     fn default() -> Allowance {
@@ -23,6 +24,12 @@ impl Allowance {
     pub fn line(&mut self, bytes: usize) -> bool {
         self.bytes = self.bytes.saturating_sub(bytes.saturating_add(LINE));
         self.is_left()
+    }
+
+    /// Takes what a line of so many words costs, with the bytes of its text.
+    #[must_use]
+    pub fn words(&mut self, words: usize, bytes: usize) -> bool {
+        self.line(bytes.saturating_add(words.saturating_mul(WORD)))
     }
 
     /// Whether anything is left.

@@ -45,6 +45,9 @@ const DEPTH_MAX: usize = 5;
 /// Files of one master; more are an accident.
 const FILES_MAX: usize = 5_000;
 
+/// Lines of one master, in all its files; a hundred pools have some thousands.
+const LINES_MAX: usize = 200_000;
+
 /// All masters: those whose files are named; else those that run; else those that are installed.
 pub fn look(
     machine: &dyn Machine,
@@ -131,6 +134,11 @@ impl Master {
             }
         };
         let ini = Ini::parse(&source);
+        let lines: usize = self.files.iter().map(|ini| ini.entries.len() + ini.heads.len()).sum();
+        if ini.cut || lines > LINES_MAX {
+            self.blind.push(NoLook::at(path, Why::TooMuch).into());
+            return;
+        }
         let includes: Vec<Entry> =
             ini.entries.iter().filter(|entry| entry.key == "include").cloned().collect();
         self.files.push(ini);

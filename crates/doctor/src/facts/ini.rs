@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::source::{Source, Span};
 
@@ -12,7 +13,7 @@ use crate::source::{Source, Span};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The section it stands in, without brackets; empty: above the first.
-    pub section: String,
+    pub section: Arc<str>,
     /// The key; with its index, if it has one: `php_value[include_path]`.
     pub key: String,
     /// The value, without its quotes.
@@ -27,7 +28,7 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Where it stands.
     pub at: Span,
 }
@@ -41,27 +42,36 @@ pub struct Ini {
     pub entries: Vec<Entry>,
     /// Its sections, in order.
     pub heads: Vec<Head>,
+    /// Whether there is more in it than was read.
+    pub cut: bool,
     /// Its last line; `None`: it is empty.
     pub last: Option<Span>,
 }
+
+/// Lines of one file that are read; real ones have some hundreds.
+const LINES_MAX: usize = 100_000;
 
 impl Ini {
     /// Parses a file. Lines that are neither a section, a pair nor a comment are left out.
     pub fn parse(source: &Source) -> Ini {
         let mut ini = Ini { path: source.path.to_path_buf(), ..Ini::default() };
         let text: &str = &source.text;
-        let mut section = String::new();
+        let mut section: Arc<str> = "".into();
         let mut at = 0;
         while at < text.len() {
+            if ini.entries.len() + ini.heads.len() >= LINES_MAX {
+                ini.cut = true;
+                break;
+            }
             let line = text[at..].split('\n').next().unwrap_or("");
             let (begin, mut end) = (at, at + line.len());
             let trimmed = line.trim();
             let lead = begin + (line.len() - line.trim_start().len());
             if let Some(rest) = trimmed.strip_prefix('[') {
                 let name = rest.split(']').next().unwrap_or("");
-                section = name.trim().to_owned();
+                section = name.trim().into();
                 let at = source.span(lead..lead + name.len() + 2);
-                ini.heads.push(Head { name: section.clone(), at });
+                ini.heads.push(Head { name: Arc::clone(&section), at });
             } else if !trimmed.is_empty() && !trimmed.starts_with(';') {
                 let (key, value) = trimmed.split_once('=').unwrap_or((trimmed, ""));
                 let key_end = lead + key.trim_end().len();
@@ -77,7 +87,7 @@ impl Ini {
                 if !key.is_empty() {
                     let at = source.span(lead..place.end.max(key_end));
                     ini.entries.push(Entry {
-                        section: section.clone(),
+                        section: Arc::clone(&section),
                         key,
                         value,
                         at,
@@ -96,8 +106,8 @@ impl Ini {
 
     /// Where the line is below which another one of this section may be written: the last that stands there.
     pub fn home(&self, section: &str) -> Option<Span> {
-        let head = self.heads.iter().rfind(|head| head.name == section).map(|head| &head.at);
-        let last = self.entries.iter().rfind(|entry| entry.section == section).map(|entry| &entry.at);
+        let head = self.heads.iter().rfind(|head| &*head.name == section).map(|head| &head.at);
+        let last = self.entries.iter().rfind(|entry| &*entry.section == section).map(|entry| &entry.at);
         head.into_iter().chain(last).max_by_key(|span| span.line).cloned()
     }
 }
@@ -171,7 +181,7 @@ mod tests {
 
     fn parsed(text: &str) -> Vec<(String, String, String, usize)> {
         let ini = Ini::parse(&Source::new(Path::new("/etc/php.ini"), text));
-        let told = |entry: Entry| (entry.section, entry.key, entry.value, entry.at.line);
+        let told = |entry: Entry| (entry.section.to_string(), entry.key, entry.value, entry.at.line);
         ini.entries.into_iter().map(told).collect()
     }
 

@@ -5,13 +5,13 @@ mod scripts;
 mod supervisor;
 mod systemd;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::app::App;
-use super::tree;
+use super::{glob, tree};
 use crate::finding::Blind;
-use crate::machine::Machine;
-use crate::source::{Sources, Span};
+use crate::machine::{Kind, Machine};
+use crate::source::{Source, Sources, Span};
 
 /// A command line, or the directory that one begins in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub enum By {
     Supervisor,
 }
 
+/// Orders that are looked at; a machine has some thousands of lines of scripts.
+const ORDERS_MAX: usize = 50_000;
+
 /// All orders of this machine, and of these apps.
 pub fn look(
     machine: &dyn Machine,
@@ -50,18 +53,73 @@ pub fn look(
     apps: &[App],
     system: bool,
 ) -> (Vec<Order>, Vec<Blind>) {
-    let (mut orders, mut blind) = (Vec::new(), Vec::new());
+    let mut looking = Looking { machine, sources, orders: Vec::new(), blind: Vec::new() };
     for app in apps {
-        scripts::hooks(app, &mut orders);
-        scripts::look(machine, sources, app, &mut orders);
+        scripts::hooks(app, &mut looking);
+        scripts::look(app, &mut looking);
     }
     if system {
-        cron::look(machine, sources, &mut orders, &mut blind);
-        systemd::look(machine, sources, &mut orders, &mut blind);
-        supervisor::look(machine, sources, &mut orders, &mut blind);
+        cron::look(&mut looking);
+        systemd::look(&mut looking);
+        supervisor::look(&mut looking);
     }
-    (orders, blind)
+    (looking.orders, looking.blind)
 }
+
+/// What links mean where files are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links {
+    /// Files like others.
+    Followed,
+    /// Nothing that people of this machine wrote.
+    LeftOut,
+}
+
+/// What was found so far, and where to look.
+struct Looking<'a> {
+    machine: &'a dyn Machine,
+    sources: &'a mut Sources,
+    orders: Vec<Order>,
+    blind: Vec<Blind>,
+}
+
+impl Looking<'_> {
+    /// The files that these patterns name; what is there and cannot be read is told.
+    fn files(&mut self, patterns: &[&str], links: Links) -> Vec<Source> {
+        patterns.iter().flat_map(|pattern| self.files_like(Path::new(pattern), links)).collect()
+    }
+
+    fn files_like(&mut self, pattern: &Path, links: Links) -> Vec<Source> {
+        let is_link = |path: &Path| self.machine.stat(path).is_ok_and(|stat| stat.kind == Kind::Link);
+        let paths = glob::expand(self.machine, pattern).unwrap_or_else(|why| {
+            self.blind.extend((!why.is_absent()).then(|| why.into()));
+            Vec::new()
+        });
+        let wanted = |path: &&PathBuf| links == Links::Followed || !is_link(path);
+        let read =
+            paths.iter().filter(wanted).filter_map(|path| match self.sources.read(self.machine, path) {
+                Ok(source) => Some(source),
+                Err(why) => {
+                    // A directory, a pipe or a socket is none of the files that are meant.
+                    self.blind.extend((!why.is_absent() && !why.is_no_file()).then(|| why.into()));
+                    None
+                }
+            });
+        read.collect()
+    }
+
+    fn found(&mut self, order: Order) {
+        if self.orders.len() < ORDERS_MAX {
+            self.orders.push(order);
+        } else if self.orders.len() == ORDERS_MAX && !self.blind.iter().any(|blind| blind.what == TOO_MANY) {
+            let why = format!("only {ORDERS_MAX} lines of them were looked at");
+            self.blind.push(Blind { what: TOO_MANY.into(), why, at: Some(order.at) });
+        }
+    }
+}
+
+/// What is told where some are left out.
+const TOO_MANY: &str = "hooks, scripts, cron and units";
 
 impl Order {
     /// Whether it names a path, or something below it.

@@ -152,6 +152,9 @@ impl Tree {
             else {
                 continue;
             };
+            if !sources.has_room_for(text.len()) {
+                return self.left_out(format!("the text of only {} files of it was searched", count - 1));
+            }
             self.asks_cached |= text.contains("opcache_is_script_cached");
             let wanted = [link.as_str(), "opcache_compile_file", "opcache_reset"];
             if !wanted.iter().any(|word| text.contains(word)) {

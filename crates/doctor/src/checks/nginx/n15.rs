@@ -2,7 +2,7 @@
 
 use crate::check::{Check, Severity, Verdict};
 use crate::facts::Facts;
-use crate::facts::nginx::lead::map_values;
+use crate::facts::nginx::lead::{Steps, map_values};
 use crate::facts::nginx::level::Id;
 use crate::facts::nginx::{Nginx, value};
 use crate::finding::Finding;
@@ -33,9 +33,6 @@ const CHOSEN: [&str; 11] = [
 ];
 const CHOSEN_BY_NAME: [&str; 4] = ["http_", "arg_", "cookie_", "sent_http_"];
 
-/// Variables in variables, at most.
-const DEPTH_MAX: usize = 12;
-
 fn look(facts: &Facts) -> Verdict {
     facts.nginx.iter().flat_map(judged).collect()
 }
@@ -45,7 +42,7 @@ fn judged(nginx: &Nginx) -> Vec<Finding> {
     for level in nginx.fastcgi() {
         for name in ["PHP_VALUE", "PHP_ADMIN_VALUE"] {
             let Some(param) = nginx.param(level.id, name) else { continue };
-            let Some(chosen) = chosen(nginx, level.id, param.arg(1), DEPTH_MAX) else { continue };
+            let Some(chosen) = chosen(nginx, level.id, param.arg(1), &Steps::of(nginx)) else { continue };
             let what = format!("{}: {name} has ${chosen} in it, which a visitor chooses", level.told());
             let text = "take it out; where sites differ, let a map choose among values that are written down";
             findings.push(nginx.as_sure(Finding::at(param.at_arg(1), what, text), true));
@@ -55,18 +52,18 @@ fn judged(nginx: &Nginx) -> Vec<Finding> {
 }
 
 /// The first variable in a value that visitors choose.
-fn chosen(nginx: &Nginx, id: Id, text: &str, depth: usize) -> Option<String> {
-    let depth = depth.checked_sub(1)?;
+fn chosen(nginx: &Nginx, id: Id, text: &str, steps: &Steps) -> Option<String> {
+    let steps = &steps.further()?;
     value::variables(text).find_map(|name| {
         let captured = name.chars().all(|c| c.is_ascii_digit());
         if captured || CHOSEN.contains(&name) || CHOSEN_BY_NAME.iter().any(|begin| name.starts_with(begin)) {
             return Some(name.to_owned());
         }
         if let Some((level, set)) = nginx.set(id, name) {
-            return chosen(nginx, level, set.arg(1), depth);
+            return chosen(nginx, level, set.arg(1), steps);
         }
         // What a map goes by may be chosen: only what it gives counts.
         let map = nginx.maps.get(name)?;
-        map_values(map).find_map(|value| chosen(nginx, id, value, depth))
+        map_values(map).find_map(|value| chosen(nginx, id, value, steps))
     })
 }

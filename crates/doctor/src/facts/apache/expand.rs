@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::condition;
 use super::directive::{Directive, Word};
@@ -19,8 +20,16 @@ const INCLUDES_MAX: usize = 20;
 const DEPTH_MAX: usize = 60;
 /// Bytes of a directive; what is put in may have doubled itself.
 const TEXT_MAX: usize = 64 << 10;
+/// Parameters of a macro.
+const PARAMETERS_MAX: usize = 100;
 /// Faults that are told of one configuration.
 const FAULTS_MAX: usize = 100;
+
+/// Lines that are written once, with parameters.
+pub struct Macro {
+    parameters: Vec<String>,
+    body: Vec<Node>,
+}
 
 /// Reads a configuration in the order in which Apache does, since what is defined above decides what is read below.
 pub struct Expander<'a> {
@@ -42,8 +51,8 @@ pub struct Expander<'a> {
     pub included: Vec<(PathBuf, Span)>,
     /// What could not be made sense of.
     pub blind: Vec<Blind>,
-    /// Macros by their name in lower case: their parameters and their lines.
-    pub macros: BTreeMap<String, (Vec<String>, Vec<Node>)>,
+    /// Macros by their name in lower case.
+    pub macros: BTreeMap<String, Rc<Macro>>,
     /// How much may still be read.
     pub allowance: Allowance,
     /// The files that are being read.
@@ -78,7 +87,7 @@ impl Expander<'_> {
 
     fn nodes(&mut self, nodes: &[Node], source: &Source, depth: usize, out: &mut Vec<Directive>) {
         for node in nodes {
-            if depth > DEPTH_MAX || !self.allowance.line(node.rest.len()) {
+            if depth > DEPTH_MAX || !self.allowance.is_left() {
                 let why = if depth > DEPTH_MAX { "too deep to follow" } else { "too much to read" };
                 return self.fault(Some(&node.at), place(&node.at), why.into());
             }
@@ -114,7 +123,8 @@ impl Expander<'_> {
             "macro" if node.body.is_some() => {
                 let mut names = directive.words.iter().map(|word| word.text.clone());
                 let name = names.next().unwrap_or_default().to_lowercase();
-                self.macros.insert(name, (names.collect(), body.to_vec()));
+                let parameters = names.collect();
+                self.macros.insert(name, Rc::new(Macro { parameters, body: body.to_vec() }));
             }
             "use" => self.r#use(&directive, source, depth, out),
             _ => match condition::holds(&directive, self) {
@@ -141,6 +151,9 @@ impl Expander<'_> {
     /// A line with its variables resolved and its words split.
     fn directive(&mut self, node: &Node, source: &Source) -> Directive {
         let rest = self.resolved(&node.rest, &node.at);
+        let words = words(&rest);
+        // What is not left for it is not left for the next one either, which is where that is told.
+        let _enough = self.allowance.words(words.len(), rest.len() * 2);
         // Words are where they are written only if nothing was put in.
         let begin = node.rest_at.filter(|_| rest == node.rest);
         let word = |(text, range): syntax::Piece| Word {
@@ -150,7 +163,7 @@ impl Expander<'_> {
         };
         Directive {
             name: node.name.to_lowercase(),
-            words: words(&rest).into_iter().map(word).collect(),
+            words: words.into_iter().map(word).collect(),
             at: node.at.clone(),
             body: None,
         }
@@ -214,19 +227,48 @@ impl Expander<'_> {
 
     fn r#use(&mut self, directive: &Directive, source: &Source, depth: usize, out: &mut Vec<Directive>) {
         let name = directive.word(0).to_lowercase();
-        let Some((parameters, body)) = self.macros.get(&name).cloned() else {
+        let Some(defined) = self.macros.get(&name).cloned() else {
             let what = format!("Use {} in {}", directive.word(0), place(&directive.at));
             return self.fault(Some(&directive.at), what, "no macro of this name is known".into());
         };
-        let mut pairs: Vec<(&str, &str)> = parameters
+        let mut pairs: Vec<(&str, &str)> = defined
+            .parameters
             .iter()
             .zip(directive.words.iter().skip(1))
             .map(|(name, word)| (name.as_str(), word.text.as_str()))
             .collect();
+        if pairs.len() > PARAMETERS_MAX {
+            let why = format!("more than {PARAMETERS_MAX} parameters");
+            return self.fault(Some(&directive.at), place(&directive.at), why);
+        }
         // The longest first, so that `$host` is not taken for `$hostname`.
         pairs.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-        let body: Vec<Node> = body.iter().map(|node| filled(node, &pairs)).collect();
+        let body = self.filled(&defined.body, &pairs);
         self.nodes(&body, source, depth + 1, out);
+    }
+
+    /// A macro's lines with its parameters filled in.
+    fn filled(&mut self, nodes: &[Node], pairs: &[(&str, &str)]) -> Vec<Node> {
+        let mut out = Vec::new();
+        for node in nodes {
+            let (Some(name), Some(rest)) = (fill(&node.name, pairs), fill(&node.rest, pairs)) else {
+                let why = "too long with its parameters in their places";
+                self.fault(Some(&node.at), place(&node.at), why.into());
+                continue;
+            };
+            if !self.allowance.line(name.len() + rest.len()) {
+                self.fault(Some(&node.at), place(&node.at), "too much to read".into());
+                break;
+            }
+            out.push(Node {
+                name,
+                rest_at: node.rest_at.filter(|_| rest == node.rest),
+                rest,
+                at: node.at.clone(),
+                body: node.body.as_ref().map(|body| self.filled(body, pairs)),
+            });
+        }
+        out
     }
 
     fn fault(&mut self, at: Option<&Span>, what: String, why: String) {
@@ -246,16 +288,11 @@ impl Expander<'_> {
     }
 }
 
-/// A macro's line with its parameters filled in.
-fn filled(node: &Node, pairs: &[(&str, &str)]) -> Node {
-    let fill =
-        |text: &str| pairs.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
-    let rest = fill(&node.rest);
-    Node {
-        name: fill(&node.name),
-        rest_at: node.rest_at.filter(|_| rest == node.rest),
-        rest,
-        at: node.at.clone(),
-        body: node.body.as_ref().map(|body| body.iter().map(|node| filled(node, pairs)).collect()),
-    }
+/// A text with a macro's parameters filled in. What is put in may hold the next parameter: somebody may have written what
+/// doubles for ever.
+fn fill(text: &str, pairs: &[(&str, &str)]) -> Option<String> {
+    pairs.iter().filter(|(name, _)| !name.is_empty()).try_fold(text.to_owned(), |text, (name, value)| {
+        let times = text.matches(name).count();
+        (text.len() + times * value.len() <= TEXT_MAX).then(|| text.replace(name, value))
+    })
 }

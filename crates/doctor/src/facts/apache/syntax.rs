@@ -23,12 +23,16 @@ pub struct Node {
 /// Sections within sections; more are not followed.
 const DEPTH_MAX: usize = 50;
 
+/// Lines of one file, and faults of it that are told.
+const LINES_MAX: usize = 100_000;
+const FAULTS_MAX: usize = 100;
+
 /// Parses a file. What cannot be made sense of is told, and the rest goes on as well as it can.
 pub fn parse(source: &Source) -> (Vec<Node>, Vec<Blind>) {
     let mut faults = Vec::new();
     let mut top: Vec<Node> = Vec::new();
     let mut open: Vec<Node> = Vec::new();
-    let mut at = 0;
+    let (mut at, mut lines) = (0, 0);
     while at < source.text.len() {
         let (line, next) = logical(&source.text, at);
         let (here, begin) = (at, line.begin);
@@ -38,7 +42,16 @@ pub fn parse(source: &Source) -> (Vec<Node>, Vec<Blind>) {
             continue;
         }
         let span = source.span(begin..begin.max(here) + text.len());
-        let mut fault = |why: String| faults.push(Blind { what: place(&span), why, at: Some(span.clone()) });
+        let mut fault = |why: String| {
+            if faults.len() < FAULTS_MAX {
+                faults.push(Blind { what: place(&span), why, at: Some(span.clone()) });
+            }
+        };
+        lines += 1;
+        if lines > LINES_MAX {
+            fault(format!("more than {LINES_MAX} lines; the rest of the file is left out"));
+            break;
+        }
         if let Some(name) = text.strip_prefix("</") {
             let name = name.trim_end_matches('>').trim();
             let closes = open.iter().rposition(|section| section.name.eq_ignore_ascii_case(name));

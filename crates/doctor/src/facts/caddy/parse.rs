@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::lex::{Token, lines};
 use crate::facts::allowance::Allowance;
@@ -35,6 +36,9 @@ const DEPTH_MAX: usize = 50;
 /// Bytes of a word, and words of a line, that come from what a snippet was given.
 const TEXT_MAX: usize = 16 << 10;
 
+/// What a snippet is given: more is not looked for in its words.
+const ARGS_MAX: usize = 100;
+
 /// Reads a Caddyfile and what it imports.
 pub struct Reader<'a> {
     /// What is asked.
@@ -46,7 +50,7 @@ pub struct Reader<'a> {
     /// What could not be made sense of.
     pub blind: Vec<Blind>,
     /// Snippets by name.
-    pub snippets: BTreeMap<String, Vec<Line>>,
+    pub snippets: BTreeMap<String, Rc<Vec<Line>>>,
     /// The files that are being read.
     pub open: Vec<PathBuf>,
     /// How much may still be read.
@@ -102,6 +106,10 @@ impl Reader<'_> {
         for mut tokens in lines(&source.text) {
             let (first, last) = (tokens[0].at.start, tokens[tokens.len() - 1].at.end);
             let at = source.span(first..last);
+            if !self.allowance.words(tokens.len(), last - first) {
+                self.fault(Some(&at), told(&at), "too much to read".into());
+                break;
+            }
             let brace = |token: &Token, text: &str| !token.quoted && token.text == text;
             if tokens.len() == 1 && brace(&tokens[0], "}") {
                 match open.pop() {
@@ -162,8 +170,7 @@ impl Reader<'_> {
     fn imported(&mut self, parsed: Vec<Line>, path: &Path, depth: usize) -> Vec<Line> {
         let mut out = Vec::new();
         for mut line in parsed {
-            let bytes = line.words.iter().map(|word| word.text.len()).sum();
-            if depth > DEPTH_MAX || !self.allowance.line(bytes) {
+            if depth > DEPTH_MAX || !self.takes(&line) {
                 let why = if depth > DEPTH_MAX { "too deep to follow" } else { "too much to read" };
                 self.fault(Some(&line.at), told(&line.at), why.into());
                 return out;
@@ -171,7 +178,7 @@ impl Reader<'_> {
             let first = line.word(0).to_owned();
             let snippet = first.strip_prefix('(').and_then(|name| name.strip_suffix(')'));
             if let (Some(name), Some(body)) = (snippet, &mut line.body) {
-                self.snippets.insert(name.to_owned(), std::mem::take(body));
+                self.snippets.insert(name.to_owned(), Rc::new(std::mem::take(body)));
             } else if first == "import" && line.words.len() > 1 {
                 out.extend(self.import(&line, path, depth));
             } else {
@@ -188,7 +195,7 @@ impl Reader<'_> {
         let named = line.word(1);
         if let Some(snippet) = self.snippets.get(named).cloned() {
             let given: Vec<&str> = line.words.iter().skip(2).map(|word| word.text.as_str()).collect();
-            let filled = snippet.iter().map(|inner| with(inner, &given, line.body())).collect();
+            let filled = self.filled_in(&snippet, &given, line.body());
             return self.imported(filled, path, depth + 1);
         }
         let pattern = path.parent().unwrap_or(Path::new("/")).join(named);
@@ -201,6 +208,37 @@ impl Reader<'_> {
         }
     }
 
+    /// A snippet's lines with what it was given; `{block}` stands for the block behind `import`.
+    fn filled_in(&mut self, body: &[Line], given: &[&str], block: &[Line]) -> Vec<Line> {
+        let mut out = Vec::new();
+        for line in body {
+            if line.words.len() == 1 && line.word(0) == "{block}" {
+                out.extend(block.iter().filter(|line| self.takes_all(line)).cloned());
+                continue;
+            }
+            let words = with(&line.words, given);
+            let filled = Line { words, at: line.at.clone(), body: None };
+            if !self.takes(&filled) {
+                self.fault(Some(&line.at), told(&line.at), "too much to read".into());
+                break;
+            }
+            let body = line.body.as_ref().map(|body| self.filled_in(body, given, block));
+            out.push(Line { body, ..filled });
+        }
+        out
+    }
+
+    /// Whether there is anything left for a line.
+    fn takes(&mut self, line: &Line) -> bool {
+        let bytes = line.words.iter().map(|word| word.text.len()).sum();
+        self.allowance.words(line.words.len(), bytes)
+    }
+
+    /// Whether there is anything left for a line and all in it.
+    fn takes_all(&mut self, line: &Line) -> bool {
+        self.takes(line) && line.body().iter().all(|line| self.takes_all(line))
+    }
+
     /// Tells what could not be made sense of, once.
     pub fn fault(&mut self, at: Option<&Span>, what: String, why: String) {
         let blind = Blind { what, why, at: at.cloned() };
@@ -210,46 +248,33 @@ impl Reader<'_> {
     }
 }
 
-/// A snippet's line with what it was given: `{args[0]}`, and `{args.0}` as it was called before 2.7.
-fn with(line: &Line, given: &[&str], block: &[Line]) -> Line {
+/// A snippet's words with what it was given: `{args[0]}`, and `{args.0}` as it was called before 2.7.
+fn with(line: &[Word], given: &[&str]) -> Vec<Word> {
     let fill = |word: &Word| {
         let mut text = word.text.clone();
-        for (number, value) in given.iter().enumerate().take_while(|_| word.text.contains("{args")) {
-            // What is put in may ask for more: somebody may have written what doubles for ever.
-            if text.len() + value.len() > TEXT_MAX {
-                break;
+        for (number, value) in
+            given.iter().enumerate().take(ARGS_MAX).take_while(|_| word.text.contains("{args"))
+        {
+            for name in [format!("{{args[{number}]}}"), format!("{{args.{number}}}")] {
+                // What is put in may ask for more: somebody may have written what doubles for ever.
+                if text.len() + text.matches(&name).count() * value.len() <= TEXT_MAX {
+                    text = text.replace(&name, value);
+                }
             }
-            text = text
-                .replace(&format!("{{args[{number}]}}"), value)
-                .replace(&format!("{{args.{number}}}"), value);
         }
         let at = word.at.clone();
         Word { text, at }
     };
     let all = |word: &Word| matches!(word.text.as_str(), "{args[:]}" | "{args.*}");
     let mut words = Vec::new();
-    for word in &line.words {
+    for word in line {
         if all(word) && words.len() + given.len() < TEXT_MAX {
             words.extend(given.iter().map(|text| Word { text: (*text).to_owned(), at: word.at.clone() }));
         } else {
             words.push(fill(word));
         }
     }
-    let body = line.body.as_ref().map(|body| filled(body, given, block));
-    Line { words, at: line.at.clone(), body }
-}
-
-/// A block with what the snippet was given; `{block}` stands for the block behind `import`.
-fn filled(body: &[Line], given: &[&str], block: &[Line]) -> Vec<Line> {
-    let mut out = Vec::new();
-    for line in body {
-        if line.words.len() == 1 && line.word(0) == "{block}" {
-            out.extend(block.iter().cloned());
-        } else {
-            out.push(with(line, given, block));
-        }
-    }
-    out
+    words
 }
 
 fn told(at: &Span) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fastcgi::Address;
 
@@ -36,14 +37,20 @@ pub struct Pool {
     pub memory: Vec<Memory>,
 }
 
+/// Bytes of a value with the pool's name in it.
+const VALUE_MAX: usize = 16 << 10;
+
+/// Pools of one master that are looked at; more are an accident.
+const POOLS_MAX: usize = 2_000;
+
 /// The pools of a master. One section in several places is one pool (fpm_conf.c, fpm_conf_ini_parser_section).
 pub(super) fn of(master: &Master) -> Vec<Pool> {
-    let mut order: Vec<String> = Vec::new();
-    let mut heads: BTreeMap<String, Span> = BTreeMap::new();
-    let mut lines: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+    let mut order: Vec<Arc<str>> = Vec::new();
+    let mut heads: BTreeMap<Arc<str>, Span> = BTreeMap::new();
+    let mut lines: BTreeMap<Arc<str>, Vec<Entry>> = BTreeMap::new();
     for file in &master.files {
         for head in file.heads.iter().filter(|head| !head.name.eq_ignore_ascii_case("global")) {
-            if !order.contains(&head.name) {
+            if !heads.contains_key(&head.name) {
                 order.push(head.name.clone());
                 heads.insert(head.name.clone(), head.at.clone());
             }
@@ -52,17 +59,20 @@ pub(super) fn of(master: &Master) -> Vec<Pool> {
             lines.entry(entry.section.clone()).or_default().push(entry.clone());
         }
     }
-    let pool = |name: String| {
+    let pool = |name: Arc<str>| {
         let lines = lines.remove(&name).unwrap_or_default();
-        Pool::of(master, heads.remove(&name), lines, name)
+        Pool::of(master, heads.remove(&name), lines, name.to_string())
     };
-    order.into_iter().map(pool).collect()
+    order.into_iter().take(POOLS_MAX).map(pool).collect()
 }
 
 impl Pool {
     fn of(master: &Master, head: Option<Span>, mut lines: Vec<Entry>, name: String) -> Pool {
         for line in &mut lines {
-            line.value = line.value.replace("$pool", &name);
+            // A name may be a megabyte, and stand in each line.
+            if line.value.len() + line.value.matches("$pool").count() * name.len() <= VALUE_MAX {
+                line.value = line.value.replace("$pool", &name);
+            }
         }
         let own = lines.iter().filter_map(own).collect();
         let home = lines.last().map(|line| line.at.clone()).or_else(|| head.clone());

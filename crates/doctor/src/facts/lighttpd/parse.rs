@@ -110,7 +110,7 @@ impl Value {
     fn weight(&self) -> usize {
         match self {
             Value::Text(text) => text.len(),
-            Value::List(list) => list.iter().map(|(_, value, at)| 64 + value.weight() + at.text.len()).sum(),
+            Value::List(list) => list.iter().map(|(_, value, _)| 128 + value.weight()).sum(),
             Value::Unknown => 0,
         }
     }
@@ -176,6 +176,10 @@ impl Reader<'_> {
         };
         self.open.push(path.to_owned());
         let tokens = tokens(&source.text);
+        if !self.allowance.words(tokens.len(), source.text.len()) {
+            self.open.pop();
+            return self.fault(named, path.display().to_string(), "too much to read");
+        }
         let mut cursor = Cursor { source: &source, tokens: &tokens, at: 0 };
         while cursor.at < tokens.len() && self.allowance.is_left() {
             self.statement(&mut cursor, when, 0);
@@ -257,7 +261,8 @@ impl Reader<'_> {
         let from = cursor.at;
         let value = self.value(cursor, 0);
         let at = cursor.span(from);
-        if !self.allowance.line(value.weight()) {
+        let around: usize = when.iter().map(|condition| condition.of.len() + condition.is.len()).sum();
+        if !self.allowance.words(when.len(), value.weight() + around) {
             return self.fault(Some(&at), told(&at), "too much to read");
         }
         if let Some(var) = name.strip_prefix("var.") {

@@ -1,6 +1,8 @@
 //! Lead: where a value leads: through the link each time anew, resolved, pinned for the whole request, or elsewhere.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::Nginx;
 use super::level::Id;
@@ -38,23 +40,46 @@ pub struct Through {
 /// Variables in variables, at most.
 const DEPTH_MAX: usize = 12;
 
+/// How far one value is followed through variables: so deep, and so many values in all. Maps of maps multiply: twelve of
+/// ten entries each have a million million ways through them.
+#[derive(Debug)]
+pub struct Steps {
+    depth: usize,
+    left: Rc<Cell<usize>>,
+}
+
+impl Steps {
+    /// Enough to go through each map twice.
+    pub fn of(nginx: &Nginx) -> Steps {
+        let entries: usize = nginx.maps.values().map(|map| 1 + map.inner().len()).sum();
+        Steps { depth: DEPTH_MAX, left: Rc::new(Cell::new(1_000 + 2 * entries)) }
+    }
+
+    /// One step further in; `None`: far enough.
+    pub fn further(&self) -> Option<Steps> {
+        let (depth, left) = (self.depth.checked_sub(1)?, self.left.get().checked_sub(1)?);
+        self.left.set(left);
+        Some(Steps { depth, left: Rc::clone(&self.left) })
+    }
+}
+
 impl Nginx {
     /// Where the root of a level leads.
     pub fn root_leads(&self, id: Id) -> Lead {
-        self.root_leads_within(id, DEPTH_MAX)
+        self.root_leads_within(id, &Steps::of(self))
     }
 
     /// Where a value leads that is made at a level.
     pub fn leads(&self, id: Id, value: &str) -> Lead {
-        self.leads_within(id, value, DEPTH_MAX)
+        self.leads_within(id, value, &Steps::of(self))
     }
 
-    fn root_leads_within(&self, id: Id, depth: usize) -> Lead {
+    fn root_leads_within(&self, id: Id, steps: &Steps) -> Lead {
         match self.levels.root(id) {
             Some((level, root)) => {
                 let value = root.arg(0);
                 if value.starts_with(['/', '$']) {
-                    self.leads_within(level.id, value, depth)
+                    self.leads_within(level.id, value, steps)
                 } else {
                     let path = self.prefix.join(value);
                     self.way_leads(&path)
@@ -64,9 +89,11 @@ impl Nginx {
         }
     }
 
-    fn leads_within(&self, id: Id, value: &str, depth: usize) -> Lead {
+    fn leads_within(&self, id: Id, value: &str, steps: &Steps) -> Lead {
         let unknown = |why: &str| Lead::Unknown(Blind { what: value.to_owned(), why: why.into(), at: None });
-        let Some(depth) = depth.checked_sub(1) else { return unknown("its variables lead in a circle") };
+        let Some(steps) = &steps.further() else {
+            return unknown("its variables lead in a circle, or too far");
+        };
         if let Some((path, whole)) = value::path(value) {
             let lead = self.way_leads(Path::new(path));
             if whole || matches!(lead, Lead::Link(_)) {
@@ -78,20 +105,20 @@ impl Nginx {
             };
         }
         match value::parts(value).first() {
-            Some(Part::Var("document_root" | "request_filename")) => self.root_leads_within(id, depth),
-            Some(Part::Var("realpath_root")) => match self.root_leads_within(id, depth) {
+            Some(Part::Var("document_root" | "request_filename")) => self.root_leads_within(id, steps),
+            Some(Part::Var("realpath_root")) => match self.root_leads_within(id, steps) {
                 // A pinned root is resolved already: resolved again it is the same.
                 lead @ (Lead::Pinned(_) | Lead::Fixed) => lead,
                 Lead::Link(_) | Lead::Resolved | Lead::Unknown(_) => Lead::Resolved,
             },
-            Some(Part::Var(name)) => self.variable_leads(id, name, depth),
+            Some(Part::Var(name)) => self.variable_leads(id, name, steps),
             Some(Part::Text(_)) | None => unknown("is no path"),
         }
     }
 
-    fn variable_leads(&self, id: Id, name: &str, depth: usize) -> Lead {
+    fn variable_leads(&self, id: Id, name: &str, steps: &Steps) -> Lead {
         if let Some((level, set)) = self.set(id, name) {
-            return match self.leads_within(level, set.arg(1), depth) {
+            return match self.leads_within(level, set.arg(1), steps) {
                 // `set` keeps what it has made.
                 Lead::Resolved | Lead::Pinned(_) => Lead::Pinned(name.to_owned()),
                 lead @ (Lead::Link(_) | Lead::Fixed | Lead::Unknown(_)) => lead,
@@ -101,7 +128,7 @@ impl Nginx {
             let why = "is known at the time of a request only".into();
             return Lead::Unknown(Blind { what: format!("${name}"), why, at: None });
         };
-        let leads = map_values(map).map(|value| self.leads_within(id, value, depth));
+        let leads = map_values(map).map(|value| self.leads_within(id, value, steps));
         // A `volatile` map is asked each time anew, like what it is made of.
         let kept = !is_volatile(map);
         leads
@@ -130,17 +157,17 @@ impl Nginx {
 
     /// Whether a value differs between releases: a variable in it comes from where the link leads.
     pub fn names_release(&self, id: Id, value: &str) -> bool {
-        self.names_release_within(id, value, DEPTH_MAX)
+        self.names_release_within(id, value, &Steps::of(self))
     }
 
-    fn names_release_within(&self, id: Id, value: &str, depth: usize) -> bool {
-        let Some(depth) = depth.checked_sub(1) else { return false };
+    fn names_release_within(&self, id: Id, value: &str, steps: &Steps) -> bool {
+        let Some(steps) = &steps.further() else { return false };
         value::variables(value).any(|name| {
             let set =
-                self.set(id, name).is_some_and(|(at, set)| self.names_release_within(at, set.arg(1), depth));
+                self.set(id, name).is_some_and(|(at, set)| self.names_release_within(at, set.arg(1), steps));
             let map = self.maps.get(name).is_some_and(|map| {
-                self.names_release_within(id, map.arg(0), depth)
-                    || map_values(map).any(|value| self.names_release_within(id, value, depth))
+                self.names_release_within(id, map.arg(0), steps)
+                    || map_values(map).any(|value| self.names_release_within(id, value, steps))
             });
             name == "realpath_root" || set || map
         })

@@ -14,8 +14,9 @@ use crate::source::{Source, Sources, Span};
 /// Includes in includes, at most.
 const DEPTH_MAX: usize = 40;
 
-/// Directives that all includes together may make: some files that include each other twice make any number.
+/// Directives that all includes together may make, and words: some files that include each other twice make any number.
 const DIRECTIVES_MAX: usize = 200_000;
+const WORDS_MAX: usize = 1_000_000;
 
 /// The configuration as one tree.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +43,7 @@ pub fn load(machine: &dyn Machine, sources: &mut Sources, conf: &Path) -> Result
         parsed: BTreeMap::new(),
         stack: Vec::new(),
         left: DIRECTIVES_MAX,
+        words: WORDS_MAX,
         tree: Tree::default(),
     };
     let main = loader.file(conf, None)?;
@@ -58,6 +60,7 @@ struct Loader<'m> {
     parsed: BTreeMap<PathBuf, Rc<Vec<Directive>>>,
     stack: Vec<PathBuf>,
     left: usize,
+    words: usize,
     tree: Tree,
 }
 
@@ -101,6 +104,8 @@ impl Loader<'_> {
                 continue;
             }
             self.left = self.left.checked_sub(1).ok_or_else(|| too_much(directive.at()))?;
+            let words = self.words.checked_sub(directive.args.len());
+            self.words = words.ok_or_else(|| too_much(directive.at()))?;
             let block = match &directive.block {
                 Some(block) => {
                     Some(Block { inner: self.expanded(&block.inner, via)?, close: block.close.clone() })
@@ -165,7 +170,7 @@ fn broken(source: &Source, why: String, at: Option<Span>) -> Blind {
 }
 
 fn too_much(at: &Span) -> Broken {
-    let why = format!("the includes make more than {DIRECTIVES_MAX} directives");
+    let why = format!("the includes make more than {DIRECTIVES_MAX} directives or {WORDS_MAX} words");
     Broken(Blind { what: at.file.display().to_string(), why, at: Some(at.clone()) })
 }
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::level::Levels;
+use super::level::{Id, Levels};
 use super::load::{Broken, load};
 use super::parse::Directive;
 use super::value;
 use super::{Master, Nginx, Version};
+use crate::facts::allowance::Allowance;
 use crate::facts::links::Way;
 use crate::facts::procs;
 use crate::facts::{Facts, Targets};
@@ -17,6 +18,9 @@ use crate::machine::{Machine, Program};
 /// Where Debian's nginx has its files.
 const USUAL: &str = "/etc/nginx/nginx.conf";
 const USUAL_PREFIX: &str = "/usr/share/nginx";
+
+/// Levels, times what holds at each: ten thousand locations that inherit some thousand lines each.
+const PAIRS_MAX: usize = 40_000_000;
 
 /// An nginx before it is read.
 #[derive(Debug, Clone)]
@@ -88,7 +92,10 @@ fn read(machine: &dyn Machine, facts: &mut Facts, found: &Found) -> Result<Nginx
             }
         }
     }
-    let mut ways = BTreeMap::new();
+    if let Some(blind) = too_many(&nginx) {
+        return Err(Broken(blind));
+    }
+    let mut ways = Ways::default();
     for level in nginx.levels.all() {
         level.own.iter().for_each(|directive| follow(machine, directive, &nginx.prefix, &mut ways));
     }
@@ -98,14 +105,14 @@ fn read(machine: &dyn Machine, facts: &mut Facts, found: &Found) -> Result<Nginx
             follow_one(machine, dir, &mut ways);
         }
     }
-    nginx.ways = ways;
+    nginx.ways = ways.found;
     nginx.blind.extend(refused(machine, &nginx));
     facts.blind.extend(nginx.blind.iter().cloned());
     Ok(nginx)
 }
 
 /// Follows every path that a directive names.
-fn follow(machine: &dyn Machine, directive: &Directive, prefix: &Path, ways: &mut BTreeMap<PathBuf, Way>) {
+fn follow(machine: &dyn Machine, directive: &Directive, prefix: &Path, ways: &mut Ways) {
     if directive.is("root") || directive.is("alias") {
         let value = directive.arg(0);
         if !value.starts_with(['/', '$']) {
@@ -120,10 +127,36 @@ fn follow(machine: &dyn Machine, directive: &Directive, prefix: &Path, ways: &mu
     directive.inner().iter().for_each(|inner| follow(machine, inner, prefix, ways));
 }
 
-fn follow_one(machine: &dyn Machine, path: &Path, ways: &mut BTreeMap<PathBuf, Way>) {
-    if !ways.contains_key(path) {
-        ways.insert(path.to_owned(), Way::follow(machine, path));
+/// Paths that were followed.
+#[derive(Default)]
+struct Ways {
+    found: BTreeMap<PathBuf, Way>,
+    allowance: Allowance,
+}
+
+/// What nothing is left for was not looked at, and is told as that where it matters.
+fn follow_one(machine: &dyn Machine, path: &Path, ways: &mut Ways) {
+    if !ways.found.contains_key(path) && ways.allowance.is_left() {
+        let way = Way::follow(machine, path);
+        let links: usize = way.links.iter().map(|(at, to)| at.as_os_str().len() + to.as_os_str().len()).sum();
+        if ways.allowance.words(way.links.len(), links + 3 * path.as_os_str().len()) {
+            ways.found.insert(path.to_owned(), way);
+        }
     }
+}
+
+/// Whether each level with all that it inherits, and each map at each level, are more than can be judged.
+fn too_many(nginx: &Nginx) -> Option<Blind> {
+    let entries: usize = nginx.maps.values().map(|map| 1 + map.inner().len()).sum();
+    let mut inherited: BTreeMap<Id, usize> = BTreeMap::new();
+    let mut pairs = 0;
+    for level in nginx.levels.all() {
+        let above = level.up.and_then(|up| inherited.get(&up)).copied().unwrap_or(0);
+        inherited.insert(level.id, above + level.own.len());
+        pairs += above + level.own.len() + entries;
+    }
+    let why = "too many blocks, with too much that holds in each, to judge them".to_owned();
+    (pairs > PAIRS_MAX).then(|| Blind { what: nginx.conf.display().to_string(), why, at: None })
 }
 
 /// What nginx has against its own files.

@@ -41,8 +41,9 @@ pub struct Via {
 /// Blocks in blocks, at most.
 const DEPTH_MAX: usize = 100;
 
-/// Words of one directive, at most; nginx has no such limit, memory has.
+/// Words of one directive, and of one file, at most; nginx has no such limit, memory has.
 const WORDS_MAX: usize = 10_000;
+const FILE_WORDS_MAX: usize = 500_000;
 
 impl Directive {
     /// Its name as text.
@@ -94,7 +95,7 @@ impl Directive {
 
 /// All directives of a file, includes not followed.
 pub fn parse(source: &Source) -> Result<Vec<Directive>, Fault> {
-    let mut parser = Parser { lexer: Lexer::new(source), depth: 0 };
+    let mut parser = Parser { lexer: Lexer::new(source), depth: 0, words: 0 };
     let (directives, close) = parser.directives()?;
     match close {
         None => Ok(directives),
@@ -105,6 +106,7 @@ pub fn parse(source: &Source) -> Result<Vec<Directive>, Fault> {
 struct Parser<'s> {
     lexer: Lexer<'s>,
     depth: usize,
+    words: usize,
 }
 
 impl Parser<'_> {
@@ -125,6 +127,13 @@ impl Parser<'_> {
     fn directive(&mut self, name: Word) -> Result<Directive, Fault> {
         let mut args = Vec::new();
         loop {
+            self.words += 1;
+            if self.words > FILE_WORDS_MAX {
+                return Err(Fault {
+                    at: name.at,
+                    why: format!("more than {FILE_WORDS_MAX} words in one file"),
+                });
+            }
             match self.lexer.token()? {
                 Some(Token::Word(word)) if args.len() < WORDS_MAX => args.push(word),
                 Some(Token::Word(Word { at, .. })) => {

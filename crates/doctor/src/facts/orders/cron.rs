@@ -1,55 +1,23 @@
 //! Cron: /etc/crontab, /etc/cron.d and the tables of users (crontab(5)).
 
-use std::path::{Path, PathBuf};
+use super::{By, Links, Looking, Order};
+use crate::source::Source;
 
-use super::{By, Order};
-use crate::facts::glob;
-use crate::finding::Blind;
-use crate::machine::Machine;
-use crate::source::Sources;
+/// Tables in which a user stands before each command.
+const WITH_USER: [&str; 2] = ["/etc/crontab", "/etc/cron.d/*"];
 
-/// Tables, and whether a user stands before each command.
-const TABLES: [(&str, bool); 4] = [
-    ("/etc/crontab", true),
-    ("/etc/cron.d/*", true),
-    ("/var/spool/cron/crontabs/*", false),
-    ("/var/spool/cron/*", false),
-];
+/// Tables that are one user's each: Debian, Red Hat.
+const OF_USERS: [&str; 2] = ["/var/spool/cron/crontabs/*", "/var/spool/cron/*"];
 
-pub(super) fn look(
-    machine: &dyn Machine,
-    sources: &mut Sources,
-    orders: &mut Vec<Order>,
-    blind: &mut Vec<Blind>,
-) {
-    for (pattern, with_user) in TABLES {
-        match glob::expand(machine, Path::new(pattern)) {
-            Ok(paths) => {
-                paths.into_iter().for_each(|path| table(machine, sources, path, with_user, orders, blind))
-            }
-            Err(absent) if absent.is_absent() => {}
-            Err(why) => blind.push(why.into()),
+pub(super) fn look(looking: &mut Looking<'_>) {
+    for (tables, with_user) in [(WITH_USER, true), (OF_USERS, false)] {
+        for source in looking.files(&tables, Links::Followed) {
+            table(&source, with_user, looking);
         }
     }
 }
 
-fn table(
-    machine: &dyn Machine,
-    sources: &mut Sources,
-    path: PathBuf,
-    with_user: bool,
-    orders: &mut Vec<Order>,
-    blind: &mut Vec<Blind>,
-) {
-    let source = match sources.read(machine, &path) {
-        Ok(source) => source,
-        Err(why) => {
-            if !why.is_absent() && !why.is_no_file() {
-                blind.push(why.into());
-            }
-            return;
-        }
-    };
+fn table(source: &Source, with_user: bool, looking: &mut Looking<'_>) {
     for (number, line) in source.text.lines().enumerate() {
         let trimmed = line.trim();
         if trimmed.is_empty() || trimmed.starts_with('#') || is_variable(trimmed) {
@@ -65,13 +33,8 @@ fn table(
         }
         if !rest.is_empty() {
             let key = skipped[..times.min(skipped.len())].join(" ");
-            orders.push(Order {
-                by: By::Cron,
-                key,
-                text: rest.to_owned(),
-                at: source.line(number + 1),
-                lives: false,
-            });
+            let at = source.line(number + 1);
+            looking.found(Order { by: By::Cron, key, text: rest.to_owned(), at, lives: false });
         }
     }
 }

@@ -1,13 +1,7 @@
 //! Supervisor: its programs (supervisord.org, configuration).
 
-use std::path::Path;
-
-use super::{By, Order};
-use crate::facts::glob;
-use crate::facts::ini::Ini;
-use crate::finding::Blind;
-use crate::machine::Machine;
-use crate::source::Sources;
+use super::{By, Links, Looking, Order};
+use crate::facts::ini::{Entry, Ini};
 
 /// Where programs are written: Debian, Red Hat.
 const FILES: [&str; 4] = [
@@ -17,34 +11,14 @@ const FILES: [&str; 4] = [
     "/etc/supervisord.d/*.ini",
 ];
 
-pub(super) fn look(
-    machine: &dyn Machine,
-    sources: &mut Sources,
-    orders: &mut Vec<Order>,
-    blind: &mut Vec<Blind>,
-) {
-    for pattern in FILES {
-        let paths = match glob::expand(machine, Path::new(pattern)) {
-            Ok(paths) => paths,
-            Err(why) => {
-                blind.push(why.into());
-                continue;
-            }
-        };
-        for path in paths {
-            match sources.read(machine, &path) {
-                Ok(source) => programs(&Ini::parse(&source), orders),
-                Err(absent) if absent.is_absent() => {}
-                Err(why) => blind.push(why.into()),
+pub(super) fn look(looking: &mut Looking<'_>) {
+    for source in looking.files(&FILES, Links::Followed) {
+        let programs = |entry: &Entry| entry.section.starts_with("program:");
+        for entry in Ini::parse(&source).entries.into_iter().filter(programs) {
+            if matches!(entry.key.as_str(), "command" | "directory") {
+                let Entry { key, value: text, at, .. } = entry;
+                looking.found(Order { by: By::Supervisor, key, text, at, lives: true });
             }
         }
-    }
-}
-
-fn programs(ini: &Ini, orders: &mut Vec<Order>) {
-    let programs = ini.entries.iter().filter(|entry| entry.section.starts_with("program:"));
-    for entry in programs.filter(|entry| matches!(entry.key.as_str(), "command" | "directory")) {
-        let (key, text, at) = (entry.key.clone(), entry.value.clone(), entry.at.clone());
-        orders.push(Order { by: By::Supervisor, key, text, at, lives: true });
     }
 }

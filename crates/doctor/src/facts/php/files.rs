@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::facts::ini::{Entry, Ini, is_place};
 use crate::finding::Blind;
-use crate::machine::Machine;
+use crate::machine::{Machine, NoLook, Why};
 use crate::source::{Sources, Span};
 
 /// The files that set up one PHP.
@@ -41,7 +41,13 @@ impl Files {
         let mut files = Files::default();
         for path in paths {
             match sources.read(machine, path) {
-                Ok(source) => files.files.push(Ini::parse(&source)),
+                Ok(source) => {
+                    let ini = Ini::parse(&source);
+                    if ini.cut {
+                        files.blind.push(NoLook::at(path, Why::TooMuch).into());
+                    }
+                    files.files.push(ini);
+                }
                 Err(absent) if absent.is_absent() => {}
                 Err(why) => files.blind.push(why.into()),
             }
