@@ -11,6 +11,7 @@ mod mask;
 mod program;
 mod recorded;
 mod recording;
+mod turns;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -49,6 +50,11 @@ pub trait Machine {
 
     /// Asks a running PHP-FPM pool; the answer is JSON.
     fn ask(&self, pool: &Address, question: &Question) -> Result<String, NoLook>;
+
+    /// Asks several; the answers in the order of the questions. Where they take time it is done at once.
+    fn ask_all(&self, asked: &[(Address, Question)]) -> Vec<Result<String, NoLook>> {
+        asked.iter().map(|(pool, question)| self.ask(pool, question)).collect()
+    }
 }
 
 /// What stands at a path (inode(7)).

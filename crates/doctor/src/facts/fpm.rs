@@ -10,12 +10,14 @@ use std::sync::Arc;
 pub use pool::Pool;
 pub use status::{Status, Worker};
 
+use fastcgi::Address;
+
 use super::ini::{Entry, Ini};
 use super::mounts::{self, Mount};
 use super::php::Files;
 use super::{glob, procs};
 use crate::finding::Blind;
-use crate::machine::{Machine, NoLook, Why};
+use crate::machine::{Machine, NoLook, Question, Why};
 use crate::source::Sources;
 
 /// A master: one configuration, one opcache.
@@ -56,11 +58,34 @@ pub fn look(
     search: bool,
 ) -> (Vec<Master>, Vec<Blind>) {
     let (found, blind) = find::masters(machine, named, search);
-    let mut masters: Vec<Master> = Vec::new();
-    for found in found {
-        masters.push(Master::look(machine, sources, found));
+    let mut masters: Vec<Master> =
+        found.into_iter().map(|found| Master::look(machine, sources, found)).collect();
+    ask(machine, &mut masters);
+    for master in &mut masters {
+        master.php = Arc::new(master.php_files(machine, sources));
+        for pool in &mut master.pools {
+            pool.php.files = Arc::clone(&master.php);
+        }
     }
     (masters, blind)
+}
+
+/// Asks the pools of all masters how they stand, at once: some may hang.
+fn ask(machine: &dyn Machine, masters: &mut [Master]) {
+    let mut pools: Vec<&mut Pool> = masters.iter_mut().flat_map(|master| &mut master.pools).collect();
+    let asked = pools.iter().enumerate();
+    let asked = asked.flat_map(|(at, pool)| pool.questions().into_iter().map(move |asked| (at, asked)));
+    let mut asked: Vec<(usize, (Address, Question))> = asked.collect();
+    // First of each pool what matters most: where that gets no answer, the rest is not asked.
+    asked.sort_by_key(|(at, (_, question))| (matches!(question, Question::Status { .. }), *at));
+    let (whose, asked): (Vec<usize>, Vec<_>) = asked.into_iter().unzip();
+    let mut heard: Vec<Vec<_>> = pools.iter().map(|_| Vec::new()).collect();
+    for ((at, (_, question)), answer) in whose.into_iter().zip(&asked).zip(machine.ask_all(&asked)) {
+        heard[at].push((question.clone(), answer));
+    }
+    for (pool, heard) in pools.iter_mut().zip(heard) {
+        pool.answered(machine, heard);
+    }
 }
 
 impl Master {
@@ -80,15 +105,12 @@ impl Master {
         };
         let main = master.there(&master.conf);
         master.read(machine, sources, &main, 0);
-        let mut pools = pool::of(&master);
-        for pool in &mut pools {
-            pool.ask(machine);
+        master.pools = pool::of(&master);
+        if master.pools.len() > pool::POOLS_MAX {
+            master.pools.truncate(pool::POOLS_MAX);
+            let why = format!("more than {} pools: the rest is left out", pool::POOLS_MAX);
+            master.blind.push(Blind { what: master.conf.display().to_string(), why, at: None });
         }
-        master.php = Arc::new(master.php_files(machine, sources, &pools));
-        for pool in &mut pools {
-            pool.php.files = Arc::clone(&master.php);
-        }
-        master.pools = pools;
         master
     }
 
@@ -107,8 +129,8 @@ impl Master {
     }
 
     /// php.ini and what is read with it: as the running PHP says, else as Debian lays it out.
-    fn php_files(&self, machine: &dyn Machine, sources: &mut Sources, pools: &[Pool]) -> Files {
-        let told = pools.iter().find_map(|pool| pool.php.inside());
+    fn php_files(&self, machine: &dyn Machine, sources: &mut Sources) -> Files {
+        let told = self.pools.iter().find_map(|pool| pool.php.inside());
         if let Some(inside) = told {
             let paths =
                 std::iter::once(&inside.loaded).chain(&inside.scanned).filter(|path| !path.is_empty());

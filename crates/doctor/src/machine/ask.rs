@@ -39,6 +39,9 @@ const SCRIPT: &str = include_str!("inside.php");
 /// How long a pool may take. All its workers may be busy; then it could not be asked.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Bytes of an answer; a status page of a thousand workers has half a million.
+const ANSWER_MAX: usize = 4 << 20;
+
 /// Where a script of ours may lie, the best first. A pool with `PrivateTmp` sees only the last.
 const DIRS: [&str; 2] = ["/tmp", "/dev/shm"];
 
@@ -97,7 +100,7 @@ fn params(name: &str, script: &Path, query: &str) -> Params {
 }
 
 fn send(pool: &Address, params: &Params) -> Result<Response, NoLook> {
-    let limits = Limits { connect: PATIENCE, total: PATIENCE, ..Limits::default() };
+    let limits = Limits { connect: PATIENCE, total: PATIENCE, output_len: ANSWER_MAX, ..Limits::default() };
     blocking::send(pool, params, b"", limits)
         .map_err(|error| NoLook { what: format!("the pool {pool}"), why: why(&error) })
 }

@@ -68,6 +68,10 @@ impl Machine for Bounded<'_> {
     fn ask(&self, pool: &Address, question: &Question) -> Result<String, NoLook> {
         self.of.ask(pool, question)
     }
+
+    fn ask_all(&self, asked: &[(Address, Question)]) -> Vec<Result<String, NoLook>> {
+        self.of.ask_all(asked)
+    }
 }
 
 #[cfg(test)]

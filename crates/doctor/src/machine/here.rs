@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use fastcgi::Address;
 
-use super::{ENTRIES_MAX, FILE_MAX, Kind, Machine, NoLook, Program, Question, Ran, Stat, Why};
+use super::{ENTRIES_MAX, FILE_MAX, Kind, Machine, NoLook, Program, Question, Ran, Stat, Why, turns};
 
 /// Where a server's program is looked for.
 const PROGRAM_DIRS: [&str; 6] =
@@ -102,6 +102,10 @@ impl Machine for Here {
 
     fn ask(&self, pool: &Address, question: &Question) -> Result<String, NoLook> {
         super::ask::ask(pool, question)
+    }
+
+    fn ask_all(&self, asked: &[(Address, Question)]) -> Vec<Result<String, NoLook>> {
+        turns::take(asked, Instant::now() + turns::PATIENCE, super::ask::ask)
     }
 }
 

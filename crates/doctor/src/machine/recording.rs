@@ -145,8 +145,23 @@ impl<M: Machine> Machine for Recording<M> {
     }
 
     fn ask(&self, pool: &Address, question: &Question) -> Result<String, NoLook> {
-        let answer = self.of.ask(pool, question)?;
-        if let Ok(value) = serde_json::from_str(&answer) {
+        self.answered(pool, question, self.of.ask(pool, question))
+    }
+
+    fn ask_all(&self, asked: &[(Address, Question)]) -> Vec<Result<String, NoLook>> {
+        let answers = self.of.ask_all(asked).into_iter().zip(asked);
+        answers.map(|(answer, (pool, question))| self.answered(pool, question, answer)).collect()
+    }
+}
+
+impl<M> Recording<M> {
+    fn answered(
+        &self,
+        pool: &Address,
+        question: &Question,
+        answer: Result<String, NoLook>,
+    ) -> Result<String, NoLook> {
+        if let Some(value) = answer.as_deref().ok().and_then(|answer| serde_json::from_str(answer).ok()) {
             let line = Line::Asked {
                 pool: pool.to_string(),
                 question: question.name().to_owned(),
@@ -154,6 +169,6 @@ impl<M: Machine> Machine for Recording<M> {
             };
             self.kept.borrow_mut().answers.push(line);
         }
-        Ok(answer)
+        answer
     }
 }

@@ -13,6 +13,7 @@ mod nginx;
 mod php;
 mod php_found;
 mod php_fpm;
+mod php_hang;
 mod shop;
 mod told;
 mod web;

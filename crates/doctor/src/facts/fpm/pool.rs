@@ -13,7 +13,7 @@ use crate::facts::ini::{self, Entry};
 use crate::facts::php::{Inside, Own, Php};
 use crate::facts::procs::{self, Memory};
 use crate::finding::{Blind, Edit, Finding, Fix};
-use crate::machine::{Machine, Question};
+use crate::machine::{Machine, NoLook, Question};
 use crate::source::Span;
 
 /// A pool.
@@ -41,7 +41,7 @@ pub struct Pool {
 const VALUE_MAX: usize = 16 << 10;
 
 /// Pools of one master that are looked at; more are an accident.
-const POOLS_MAX: usize = 2_000;
+pub(super) const POOLS_MAX: usize = 2_000;
 
 /// The pools of a master. One section in several places is one pool (fpm_conf.c, fpm_conf_ini_parser_section).
 pub(super) fn of(master: &Master) -> Vec<Pool> {
@@ -63,7 +63,7 @@ pub(super) fn of(master: &Master) -> Vec<Pool> {
         let lines = lines.remove(&name).unwrap_or_default();
         Pool::of(master, heads.remove(&name), lines, name.to_string())
     };
-    order.into_iter().take(POOLS_MAX).map(pool).collect()
+    order.into_iter().take(POOLS_MAX + 1).map(pool).collect()
 }
 
 impl Pool {
@@ -149,27 +149,39 @@ impl Pool {
         Finding { at: line.map(|line| line.at.clone()).or(self.head.clone()), ..Finding::anywhere(what, fix) }
     }
 
-    /// Asks it, if it can be asked; a pool of no running master cannot, and nobody expects it.
-    pub(super) fn ask(&mut self, machine: &dyn Machine) {
-        let Some(address) = self.asked.clone() else { return };
+    /// What it is to be asked; nothing, if it cannot be asked.
+    pub(super) fn questions(&self) -> Vec<(Address, Question)> {
+        let Some(address) = &self.asked else { return Vec::new() };
         let path = self.value("pm.status_path").to_owned();
-        let status_at = match self.value("pm.status_listen") {
+        let suffix = self.value("security.limit_extensions").split_whitespace().next().unwrap_or(".php");
+        let suffix = if suffix.eq_ignore_ascii_case("false") { ".php" } else { suffix }.to_owned();
+        let inside = self.chroot().is_none().then(|| (address.clone(), Question::Inside { suffix }));
+        let at = match self.value("pm.status_listen") {
             "" => Some(address.clone()),
             listen => self.address(listen),
         };
-        let suffix = self.value("security.limit_extensions").split_whitespace().next().unwrap_or(".php");
-        let suffix = if suffix.eq_ignore_ascii_case("false") { ".php" } else { suffix }.to_owned();
-        let chroot = self.chroot();
-        self.php.inside = match chroot {
-            Some(dir) => Look::Blind(Blind {
+        let status = at.filter(|_| !path.is_empty()).map(|at| (at, Question::Status { path }));
+        inside.into_iter().chain(status).collect()
+    }
+
+    /// Takes its answers; a pool of no running master has none, and nobody expects it.
+    pub(super) fn answered(
+        &mut self,
+        machine: &dyn Machine,
+        answers: impl IntoIterator<Item = (Question, Result<String, NoLook>)>,
+    ) {
+        if let Some(dir) = self.chroot() {
+            self.php.inside = Look::Blind(Blind {
                 what: format!("PHP as it runs in {}", self.php.name),
                 why: format!("it has its own root, {}, and cannot see a script of ours", dir.display()),
                 at: self.line("chroot").map(|line| line.at.clone()),
-            }),
-            None => self.kept_out(asked(machine, &address, &Question::Inside { suffix }, self)),
-        };
-        if let (false, Some(address)) = (path.is_empty(), status_at) {
-            self.status = asked(machine, &address, &Question::Status { path }, self);
+            });
+        }
+        for (question, answer) in answers {
+            match question {
+                Question::Inside { .. } => self.php.inside = self.kept_out(self.heard(&question, answer)),
+                Question::Status { .. } => self.status = self.heard(&question, answer),
+            }
         }
         let workers = self.status().into_iter().flat_map(|status| &status.workers).map(|worker| worker.pid);
         let pids: BTreeSet<u32> = workers.chain(self.php.inside().map(|inside| inside.pid)).collect();
@@ -185,6 +197,27 @@ impl Pool {
                 Look::Blind(Blind { why, at: Some(own.line.at.clone()), ..blind })
             }
             (look, _) => look,
+        }
+    }
+
+    /// An answer, parsed. A pool that nobody started has nothing to say.
+    fn heard<T: serde::de::DeserializeOwned>(
+        &self,
+        question: &Question,
+        answer: Result<String, NoLook>,
+    ) -> Look<T> {
+        let at = self.line("listen").map(|line| line.at.clone());
+        match answer {
+            Ok(answer) => match serde_json::from_str(&answer) {
+                Ok(seen) => Look::Seen(seen),
+                Err(said) => Look::Blind(Blind {
+                    what: format!("what {} says of itself ({})", self.php.name, question.name()),
+                    why: said.to_string(),
+                    at,
+                }),
+            },
+            Err(absent) if absent.is_absent() || absent.is_unrecorded() => Look::Absent,
+            Err(why) => Look::Blind(Blind { at, ..why.into() }),
         }
     }
 
@@ -207,28 +240,6 @@ impl Pool {
         }
         let path = Path::new(self.value("prefix")).join(listen);
         path.is_absolute().then_some(Address::Unix(path))
-    }
-}
-
-/// The answer to a question, parsed. A pool that nobody started has nothing to say.
-fn asked<T: serde::de::DeserializeOwned>(
-    machine: &dyn Machine,
-    address: &Address,
-    question: &Question,
-    pool: &Pool,
-) -> Look<T> {
-    let at = pool.line("listen").map(|line| line.at.clone());
-    match machine.ask(address, question) {
-        Ok(answer) => match serde_json::from_str(&answer) {
-            Ok(seen) => Look::Seen(seen),
-            Err(said) => Look::Blind(Blind {
-                what: format!("what {} says of itself ({})", pool.php.name, question.name()),
-                why: said.to_string(),
-                at,
-            }),
-        },
-        Err(absent) if absent.is_absent() || absent.is_unrecorded() => Look::Absent,
-        Err(why) => Look::Blind(Blind { at, ..why.into() }),
     }
 }
 
