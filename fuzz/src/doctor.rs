@@ -37,9 +37,32 @@ pub fn lighttpd(data: &[u8]) {
     judge(data, |lighttpd| Targets { lighttpd, ..Targets::default() });
 }
 
-/// PHP-FPM's, which is also how php.ini is written.
+/// PHP-FPM's main file, with what it includes.
 pub fn fpm(data: &[u8]) {
     judge(data, |fpm| Targets { fpm, ..Targets::default() });
+}
+
+/// All that is written as php.ini is: php.ini itself, what is read with it, a pool, supervisor's programs, a unit; and a
+/// table of cron, which is found beside them. Each where a search finds it.
+pub fn ini(data: &[u8]) {
+    let mut machine = Recorded::default();
+    let names = [
+        "/etc/php/8.2/fpm/php.ini",
+        "/etc/php/8.2/fpm/conf.d/10-opcache.ini",
+        "/etc/php/8.2/fpm/pool.d/www.conf",
+        "/etc/supervisor/conf.d/worker.conf",
+        "/etc/systemd/system/worker.service",
+        "/etc/cron.d/worker",
+    ];
+    for (number, name) in names.iter().enumerate() {
+        // One part alone is tried in every place.
+        let part = data.split(|byte| *byte == 0x1e).nth(number).unwrap_or(data);
+        machine.file(Path::new(name), part.to_vec());
+    }
+    let conf = "[global]\ninclude = /etc/php/8.2/fpm/pool.d/*.conf\n[www]\nlisten = /run/php.sock\n";
+    machine.file(Path::new("/etc/php/8.2/fpm/php-fpm.conf"), conf.into());
+    machine.file(Path::new("/srv/shop/releases/r1/public/index.php"), Vec::new());
+    judge_machine(&machine, &Targets { apps: vec!["/srv/shop".into()], ..Targets::default() });
 }
 
 /// An app's cutover.toml, its cron and its deploy scripts.
@@ -62,8 +85,11 @@ fn judge_at(main: &str, data: &[u8], targets: impl Fn(Vec<PathBuf>) -> Targets) 
         machine.file(Path::new(name), bytes.to_vec());
     }
     machine.file(Path::new("/srv/shop/releases/r1/public/index.php"), Vec::new());
-    let targets = targets(vec![main.into()]);
-    let facts = Facts::look(&machine, &targets);
+    judge_machine(&machine, &targets(vec![main.into()]));
+}
+
+fn judge_machine(machine: &Recorded, targets: &Targets) {
+    let facts = Facts::look(machine, targets);
     let report = Report::of(&facts);
     for (check, finding) in report.findings() {
         for span in spans(finding) {
@@ -83,7 +109,7 @@ fn judge_at(main: &str, data: &[u8], targets: impl Fn(Vec<PathBuf>) -> Targets) 
         assert_ne!(patch.before, patch.after);
         diff::render(&patch);
     }
-    let again = Report::of(&Facts::look(&machine, &targets));
+    let again = Report::of(&Facts::look(machine, targets));
     let told =
         |report: &Report| report.findings().map(|(_, finding)| finding.what.clone()).collect::<Vec<_>>();
     assert_eq!(told(&report), told(&again));

@@ -1,4 +1,4 @@
-//! PHP-FPM's, which is also how php.ini is written.
+//! PHP-FPM's main file, with what it includes.
 #![no_main]
 
 #[path = "../src/doctor.rs"]

@@ -8,6 +8,7 @@ pub mod apache;
 pub mod app;
 pub mod asked;
 pub mod caddy;
+mod discovered;
 pub mod fpm;
 pub mod gateways;
 pub mod glob;
@@ -34,7 +35,7 @@ use crate::source::{Source, Sources};
 /// What is to be looked at. Empty: what is found on the machine.
 #[derive(Debug, Clone, Default)]
 pub struct Targets {
-    /// Roots of apps: directories with a link and `releases/`.
+    /// Roots of apps: directories with a link and `releases/`. Those that web servers serve are found without.
     pub apps: Vec<PathBuf>,
     /// Main configuration files of nginx.
     pub nginx: Vec<PathBuf>,
@@ -106,20 +107,22 @@ impl Facts {
     pub fn look(machine: &dyn Machine, targets: &Targets) -> Facts {
         let machine = &Bounded::of(machine);
         let mut facts = Facts::default();
-        facts.look_at_apps(machine, targets);
+        facts.apps =
+            targets.apps.iter().map(|root| app::App::look(machine, &mut facts.sources, root, None)).collect();
         nginx::look(machine, targets, &mut facts);
         apache::look(machine, targets, &mut facts);
         caddy::look(machine, targets, &mut facts);
         lighttpd::look(machine, targets, &mut facts);
+        facts.discover_apps(machine);
+        facts.look_around_apps(machine, targets);
         facts.look_at_php(machine, targets);
         facts
     }
 
-    fn look_at_apps(&mut self, machine: &dyn Machine, targets: &Targets) {
-        self.apps =
-            targets.apps.iter().map(|root| app::App::look(machine, &mut self.sources, root)).collect();
+    fn look_around_apps(&mut self, machine: &dyn Machine, targets: &Targets) {
         self.blind.extend(self.apps.iter().flat_map(|app| app.blind.clone()));
         self.gateways = gateways::Gateways::of(&self.apps);
+        self.nginx.iter_mut().for_each(|nginx| nginx.gateways = self.gateways.clone());
         self.users = users::Users::look(machine);
         self.selinux =
             machine.read(Path::new("/sys/fs/selinux/enforce")).is_ok_and(|text| text.starts_with(b"1"));

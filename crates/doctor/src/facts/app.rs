@@ -1,6 +1,7 @@
 //! App: the directory that holds a link and its releases, as it stands on disk.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use config::Config;
@@ -52,14 +53,15 @@ pub struct Ours {
 }
 
 impl App {
-    /// Looks at an app.
-    pub fn look(machine: &dyn Machine, sources: &mut Sources, root: &Path) -> App {
+    /// Looks at an app. Its cutover.toml says how its link is called, else `link`, else it is `current`.
+    pub fn look(machine: &dyn Machine, sources: &mut Sources, root: &Path, link: Option<&OsStr>) -> App {
         let mut blind = Vec::new();
         let ours = ours(machine, sources, root).unwrap_or_else(|why| {
             blind.push(why.into());
             None
         });
-        let link = ours.as_ref().map_or("current".into(), |ours| ours.config.host.app.link.clone());
+        let usual = || PathBuf::from(link.unwrap_or(OsStr::new("current")));
+        let link = ours.as_ref().map_or_else(usual, |ours| ours.config.host.app.link.clone());
         let current = Way::follow(machine, &root.join(link));
         let mounts = mounts::of(machine, Path::new("/proc/self")).unwrap_or_default();
         let releases = dirs(machine, &root.join("releases"), &mut blind);

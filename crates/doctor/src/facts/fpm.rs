@@ -15,6 +15,7 @@ use fastcgi::Address;
 use super::ini::{Entry, Ini};
 use super::mounts::{self, Mount};
 use super::php::Files;
+use super::procs::Sees;
 use super::{glob, procs};
 use crate::finding::Blind;
 use crate::machine::{Machine, NoLook, Question, Why};
@@ -31,6 +32,10 @@ pub struct Master {
     pub root: PathBuf,
     /// What it sees mounted, if it runs in a container.
     pub mounts: Vec<Mount>,
+    /// Whether it has a network of its own: an address of its is another one's here.
+    pub own_network: bool,
+    /// Whether it has processes of its own: an id that it tells is another one's here.
+    pub own_processes: bool,
     /// Its files, in the order in which they are read.
     pub files: Vec<Ini>,
     /// php.ini and what is read with it.
@@ -72,20 +77,29 @@ pub fn look(
 
 /// Asks the pools of all masters how they stand, at once: some may hang.
 fn ask(machine: &dyn Machine, masters: &mut [Master]) {
-    let mut pools: Vec<&mut Pool> = masters.iter_mut().flat_map(|master| &mut master.pools).collect();
+    let mut pools: Vec<(Apart, &mut Pool)> = Vec::new();
+    for master in masters.iter_mut() {
+        let apart = Apart { files: master.root != Path::new("/"), processes: master.own_processes };
+        pools.extend(master.pools.iter_mut().map(|pool| (apart, pool)));
+    }
     let asked = pools.iter().enumerate();
-    let asked = asked.flat_map(|(at, pool)| pool.questions().into_iter().map(move |asked| (at, asked)));
-    let mut asked: Vec<(usize, (Address, Question))> = asked.collect();
-    // First of each pool what matters most: where that gets no answer, the rest is not asked.
-    asked.sort_by_key(|(at, (_, question))| (matches!(question, Question::Status { .. }), *at));
+    let asked = asked.flat_map(|(at, (_, pool))| pool.questions().into_iter().map(move |asked| (at, asked)));
+    let asked: Vec<(usize, (Address, Question))> = asked.collect();
     let (whose, asked): (Vec<usize>, Vec<_>) = asked.into_iter().unzip();
     let mut heard: Vec<Vec<_>> = pools.iter().map(|_| Vec::new()).collect();
     for ((at, (_, question)), answer) in whose.into_iter().zip(&asked).zip(machine.ask_all(&asked)) {
         heard[at].push((question.clone(), answer));
     }
-    for (pool, heard) in pools.iter_mut().zip(heard) {
-        pool.answered(machine, heard);
+    for ((apart, pool), heard) in pools.iter_mut().zip(heard) {
+        pool.answered(machine, *apart, heard);
     }
+}
+
+/// What a master and its pools do not share with this process.
+#[derive(Debug, Clone, Copy)]
+struct Apart {
+    files: bool,
+    processes: bool,
 }
 
 impl Master {
@@ -93,8 +107,11 @@ impl Master {
         let find::Found { conf, pid, root } = found;
         let mounts = pid.filter(|_| root != Path::new("/")).map(|pid| mounts::of(machine, &procs::dir(pid)));
         let mounts = mounts.and_then(Result::ok).unwrap_or_default();
+        let apart = |sees| pid.and_then(|pid| procs::is_apart(machine, pid, sees)) == Some(true);
         let mut master = Master {
             mounts,
+            own_network: apart(Sees::Network),
+            own_processes: apart(Sees::Processes),
             conf,
             pid,
             root,

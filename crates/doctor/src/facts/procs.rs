@@ -91,10 +91,26 @@ pub fn machine_memory(machine: &dyn Machine) -> Option<(u64, u64)> {
     Some((kilobytes(&text, "MemTotal:")?, kilobytes(&text, "MemAvailable:")?))
 }
 
-/// Whether a process sees other file systems than this one (namespaces(7)); `None`: that may not be read.
-pub fn is_apart(machine: &dyn Machine, pid: u32) -> Option<bool> {
-    let there = machine.link(&dir(pid).join("ns/mnt")).ok()?;
-    let here = machine.link(Path::new("/proc/self/ns/mnt")).ok()?;
+/// What a process may see otherwise than this one does (namespaces(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sees {
+    /// File systems.
+    Files,
+    /// The network, its own loopback too.
+    Network,
+    /// Processes: their ids mean others here.
+    Processes,
+}
+
+/// Whether a process sees something otherwise than this one; `None`: that may not be read.
+pub fn is_apart(machine: &dyn Machine, pid: u32, sees: Sees) -> Option<bool> {
+    let name = match sees {
+        Sees::Files => "ns/mnt",
+        Sees::Network => "ns/net",
+        Sees::Processes => "ns/pid",
+    };
+    let there = machine.link(&dir(pid).join(name)).ok()?;
+    let here = machine.link(&Path::new("/proc/self").join(name)).ok()?;
     Some(there != here)
 }
 

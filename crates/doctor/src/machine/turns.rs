@@ -1,7 +1,6 @@
 //! Turns: many pools asked at once, so that those which hang do not hold up the others, and all of it comes to an end.
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,43 +16,42 @@ const AT_ONCE: usize = 64;
 /// longest that all pools together take; a hundred that hang take two rounds, 6 s.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Asks all of them, some at once; the answers in the order of the questions. Whoever gave no answer in time is not asked
-/// a second time, and after `last` nobody is asked.
+/// Asks all pools, some at once, each its questions one after the other; the answers in the order of the questions. A pool
+/// that gave no answer in time is not asked its next question, and after `last` nobody is asked.
 pub(super) fn take(
     asked: &[(Address, Question)],
     last: Instant,
     one: impl Fn(&Address, &Question) -> Result<String, NoLook> + Sync,
 ) -> Vec<Result<String, NoLook>> {
+    let mut of_each: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, (pool, _)) in asked.iter().enumerate() {
+        of_each.entry(pool.to_string()).or_default().push(at);
+    }
+    let pools: Vec<(String, Vec<usize>)> = of_each.into_iter().collect();
     let next = AtomicUsize::new(0);
-    let hang: Mutex<BTreeSet<String>> = Mutex::default();
-    let answered = |pool: &Address, question: &Question| {
-        let refused = |why: Why| Err(NoLook { what: format!("the pool {pool}"), why });
-        let name = pool.to_string();
-        if hang.lock().is_ok_and(|hang| hang.contains(&name)) {
-            return refused(Why::TimedOut);
-        }
-        if Instant::now() >= last {
-            return refused(Why::Failed("not asked any more: too many pools give no answer".into()));
-        }
-        let answer = one(pool, question);
-        if matches!(&answer, Err(no) if no.why == Why::TimedOut)
-            && let Ok(mut hang) = hang.lock()
-        {
-            hang.insert(name);
-        }
-        answer
-    };
     let turn = || {
         let mut answers = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some((pool, question)) = asked.get(at) else { return answers };
-            answers.push((at, answered(pool, question)));
+        while let Some((name, questions)) = pools.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let refused = |why: Why| Err(NoLook { what: format!("the pool {name}"), why });
+            let mut hangs = false;
+            for at in questions {
+                let (pool, question) = &asked[*at];
+                let answer = if hangs {
+                    refused(Why::TimedOut)
+                } else if Instant::now() >= last {
+                    refused(Why::Failed("not asked any more: too many pools give no answer".into()))
+                } else {
+                    one(pool, question)
+                };
+                hangs |= matches!(&answer, Err(no) if no.why == Why::TimedOut);
+                answers.push((*at, answer));
+            }
         }
+        answers
     };
     let mut answers: Vec<_> = thread::scope(|scope| {
         // What a thread that cannot be started would have done the others do, this one in any case.
-        let others: Vec<_> = (1..asked.len().min(AT_ONCE))
+        let others: Vec<_> = (1..pools.len().min(AT_ONCE))
             .filter_map(|_| thread::Builder::new().spawn_scoped(scope, turn).ok())
             .collect();
         let own = turn();
@@ -98,9 +96,8 @@ mod tests {
         let late = take(&asked, Instant::now(), one);
         assert_eq!((late.len(), count.load(Ordering::Relaxed)), (3, 0));
         assert!(late[0].as_ref().unwrap_err().to_string().contains("not asked any more"), "{late:?}");
-        // One after the other, as a single thread does it.
-        let soon = Instant::now() + Duration::from_secs(600);
-        let hang = take(&asked[..1], soon, one).remove(0);
-        assert_eq!((hang.unwrap_err().why, count.load(Ordering::Relaxed)), (Why::TimedOut, 1));
+        let hang = take(&asked, Instant::now() + Duration::from_secs(600), one);
+        assert!(hang.iter().all(|answer| answer.as_ref().unwrap_err().why == Why::TimedOut), "{hang:?}");
+        assert_eq!(count.load(Ordering::Relaxed), 2, "a and b once each");
     }
 }

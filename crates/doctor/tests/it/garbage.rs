@@ -7,7 +7,7 @@ use proptest::prelude::*;
 mod target;
 
 /// Words that the languages have, so that random text gets somewhere.
-const WORDS: [&str; 96] = [
+const WORDS: [&str; 104] = [
     "{",
     "}",
     "(",
@@ -102,17 +102,28 @@ const WORDS: [&str; 96] = [
     "listen = x\n",
     "php_admin_value[open_basedir]",
     "opcache.enable",
+    "$pool",
+    "[PATH=/srv/shop]\n",
+    "zend_extension = opcache.so\n",
+    "include = *.conf\n",
+    "pm.max_children = 5\n",
+    "[program:x]\ncommand = /srv/shop/current/x\n",
+    "[Service]\nExecStart=",
+    "\u{b}",
     "<If \"true\">\n",
     "</If>\n",
 ];
 
 /// Sound ones, to be spoilt.
-const SOUND: [&str; 6] = [
+const SOUND: [&str; 7] = [
     include_str!("../../fixtures/frameworks/nextcloud/apache.conf"),
     include_str!("../../fixtures/frameworks/nextcloud/nginx.conf"),
     include_str!("../../fixtures/A08/bad/root/etc/apache2/apache2.conf"),
     include_str!("../../fixtures/C01/bad/root/etc/caddy/Caddyfile"),
     include_str!("../../fixtures/C06/bad/root/etc/lighttpd/lighttpd.conf"),
+    "[global]\ninclude = /etc/web/a.conf\n[www]\nlisten = /run/$pool.sock\npm = dynamic\npm.max_children = 5\n\
+     php_admin_value[opcache.memory_consumption] = 64\nphp_value[include_path] = \".:/srv/shop/current\"\n; no\n\
+     \x1e[opcache]\nopcache.validate_timestamps=0\nrealpath_cache_ttl = 600\n[PATH=/srv]\nopen_basedir = '/srv'\n",
     "{\"apps\":{\"http\":{\"servers\":{\"a\":{\"routes\":[{\"handle\":[{\"handler\":\"file_server\",\"root\":\"/srv/x\"}]}]}}}}}",
 ];
 
@@ -123,6 +134,7 @@ fn all(data: &[u8]) {
     target::caddy_json(data);
     target::lighttpd(data);
     target::fpm(data);
+    target::ini(data);
     target::app(data);
 }
 

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may fail the test by a panic")]
 
 mod apache;
+mod bombs;
 mod caddy;
+mod container;
 mod fixtures;
 mod frameworks;
 mod garbage;

@@ -64,7 +64,7 @@ fn running(machine: &dyn Machine) -> Vec<(u32, PathBuf)> {
 
 /// A master in a container has another `/`.
 fn root(machine: &dyn Machine, pid: u32) -> PathBuf {
-    match procs::is_apart(machine, pid) {
+    match procs::is_apart(machine, pid, procs::Sees::Files) {
         Some(true) => procs::dir(pid).join("root"),
         Some(false) | None => PathBuf::from("/"),
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use fastcgi::Address;
 
-use super::Master;
 use super::status::Status;
+use super::{Apart, Master};
 use crate::facts::Look;
 use crate::facts::ini::{self, Entry};
 use crate::facts::php::{Inside, Own, Php};
@@ -94,7 +94,19 @@ impl Pool {
             memory: Vec::new(),
         };
         pool.listen = pool.line("listen").and_then(|line| pool.address(&line.value));
-        pool.asked = pool.listen.clone().map(|address| from_here(master, address));
+        pool.asked = pool.listen.clone().and_then(|address| from_here(master, address));
+        if pool.asked.is_none()
+            && let Some(address) = &pool.listen
+        {
+            pool.php.inside = Look::Blind(Blind {
+                what: format!("PHP as it runs in {}", pool.php.name),
+                why: format!(
+                    "it listens on {address} in a network of its own, where that is somebody else here: \
+                     run `cutover doctor` in its container"
+                ),
+                at: pool.line("listen").map(|line| line.at.clone()),
+            });
+        }
         pool
     }
 
@@ -168,6 +180,7 @@ impl Pool {
     pub(super) fn answered(
         &mut self,
         machine: &dyn Machine,
+        apart: Apart,
         answers: impl IntoIterator<Item = (Question, Result<String, NoLook>)>,
     ) {
         if let Some(dir) = self.chroot() {
@@ -179,22 +192,36 @@ impl Pool {
         }
         for (question, answer) in answers {
             match question {
-                Question::Inside { .. } => self.php.inside = self.kept_out(self.heard(&question, answer)),
+                Question::Inside { .. } => {
+                    self.php.inside = self.kept_out(apart, self.heard(&question, answer))
+                }
                 Question::Status { .. } => self.status = self.heard(&question, answer),
             }
+        }
+        // Ids that it tells are those of others here.
+        if apart.processes {
+            return;
         }
         let workers = self.status().into_iter().flat_map(|status| &status.workers).map(|worker| worker.pid);
         let pids: BTreeSet<u32> = workers.chain(self.php.inside().map(|inside| inside.pid)).collect();
         self.memory = pids.into_iter().filter_map(|pid| procs::memory(machine, pid)).collect();
     }
 
-    /// Says so where `open_basedir` keeps the pool from our script.
-    fn kept_out(&self, look: Look<Inside>) -> Look<Inside> {
+    /// Says so where `open_basedir`, or a container, keeps the pool from our script.
+    fn kept_out(&self, apart: Apart, look: Look<Inside>) -> Look<Inside> {
         let own = self.php.own.iter().rfind(|own| own.key == "open_basedir" && !own.line.value.is_empty());
         match (look, own) {
             (Look::Blind(blind), Some(own)) => {
                 let why = format!("open_basedir keeps it from a script of ours ({})", blind.why);
                 Look::Blind(Blind { why, at: Some(own.line.at.clone()), ..blind })
+            }
+            (Look::Blind(blind), None) if apart.files => {
+                let why = format!(
+                    "it runs in a container, or with a /tmp of its own, and does not see a script of ours ({}): \
+                     run `cutover doctor` in there",
+                    blind.why
+                );
+                Look::Blind(Blind { what: format!("PHP as it runs in {}", self.php.name), why, ..blind })
             }
             (look, _) => look,
         }
@@ -243,11 +270,12 @@ impl Pool {
     }
 }
 
-/// Where a pool is to be asked: one in a container has its sockets below another `/`.
-fn from_here(master: &Master, address: Address) -> Address {
+/// Where a pool is to be asked: one in a container has its sockets below another `/`, and its addresses, if it has a
+/// network of its own, nowhere here.
+fn from_here(master: &Master, address: Address) -> Option<Address> {
     match address {
-        Address::Unix(path) => Address::Unix(master.there(&path)),
-        tcp @ Address::Tcp { .. } => tcp,
+        Address::Unix(path) => Some(Address::Unix(master.there(&path))),
+        tcp @ Address::Tcp { .. } => (!master.own_network).then_some(tcp),
     }
 }
 

@@ -77,7 +77,6 @@ fn read(machine: &dyn Machine, facts: &mut Facts, found: &Found) -> Result<Nginx
         master: found.master.clone(),
         levels: Levels::of(tree.top),
         files: tree.files,
-        gateways: facts.gateways.clone(),
         blind: tree.blind,
         ..Nginx::default()
     };
@@ -203,7 +202,7 @@ fn masters(machine: &dyn Machine) -> Vec<Found> {
         }
         let pid = process.pid;
         let uid = machine.stat(&procs::dir(pid)).map_or(0, |stat| stat.uid);
-        let apart = procs::is_apart(machine, pid) == Some(true);
+        let apart = procs::is_apart(machine, pid, procs::Sees::Files) == Some(true);
         found.push(Found { conf, prefix, master: Some(Master { pid, uid, apart }) });
     }
     found
