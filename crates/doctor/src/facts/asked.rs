@@ -17,8 +17,8 @@ pub enum Asked {
     Blind(Blind),
 }
 
-/// How it is told that a pipe or a device was met ([`crate::machine::Why`]).
-const SPECIAL: &str = "is a special file";
+/// How it is told that a pipe, a device or a file beyond all measure was met ([`crate::machine::Why`]).
+const ENDLESS: [&str; 2] = ["is a special file", "too large to be read"];
 
 /// Signs that the test failed for want of rights, which the server itself may well have.
 const RIGHTS: [&str; 6] = [
@@ -32,10 +32,10 @@ const RIGHTS: [&str; 6] = [
 
 impl Asked {
     /// Asks. The configuration has to belong to root or to this user: a test may load modules that it names. Where a
-    /// pipe or a device was met in it, a server may read for ever.
+    /// pipe or a device was met in it, a server may read for ever; and of a file without end, all that memory holds.
     pub fn ask(machine: &dyn Machine, program: &Program, config: &Path, met: &[Blind]) -> Asked {
-        if let Some(special) = met.iter().find(|blind| blind.why == SPECIAL) {
-            let why = format!("it would read {}, which {}", special.what, special.why);
+        if let Some(met) = met.iter().find(|blind| ENDLESS.contains(&blind.why.as_str())) {
+            let why = format!("it would read {} ({})", met.what, met.why);
             return Asked::Blind(Blind { what: format!("the test of {}", config.display()), why, at: None });
         }
         if !ours(machine, config) {
