@@ -86,7 +86,8 @@ impl Run<'_, '_, '_> {
             if reached.stopped == Stopped::Room && reached.done < used {
                 self.over_the_brim(&paths, &mut look, &mut reached)?;
             }
-            if reached.stopped == Stopped::Restart || reached.figures.restarts != restarts {
+            let restarts_now = reached.stopped == Stopped::Restart || reached.figures.restarting;
+            if restarts_now || reached.figures.restarts != restarts {
                 let figures = self.after_restart(restarts, &mut done)?;
                 // Visitors of the live release lost theirs too: those first.
                 let figures = self.compile(&live.unwrap_or_default(), &figures)?.figures;
@@ -172,7 +173,9 @@ impl Run<'_, '_, '_> {
         self.heal(look)?;
         if look.figures.would_restart(look.figures.wasted) {
             let files = files.get(reached.done..).unwrap_or_default();
-            reached.stopped = self.within(files, &look.figures, Spare::Nothing)?.stopped;
+            let over = self.within(files, &look.figures, Spare::Nothing)?;
+            // With its figures: the restart may have come between two of the requests, and then nothing stopped.
+            (reached.stopped, reached.figures) = (over.stopped, over.figures);
         }
         Ok(())
     }
