@@ -147,6 +147,7 @@ pub fn at_work(releases: &Path, workers: &Workers) -> Result<Vec<Work>, String> 
     let at_work =
         status.processes.into_iter().filter(|process| process.state != "Idle" && process.requests > 0);
     let works = at_work.map(|process| {
+        let since = process.since();
         let script = PathBuf::from(&process.script);
         let back =
             workers.map.iter().find_map(|(here, there)| Some(here.join(script.strip_prefix(there).ok()?)));
@@ -154,7 +155,7 @@ pub fn at_work(releases: &Path, workers: &Workers) -> Result<Vec<Work>, String> 
             pid: process.pid,
             state: process.state,
             release: release_of(releases, back.as_deref().unwrap_or(&script)),
-            since: Duration::from_micros(process.duration.try_into().unwrap_or(0)),
+            since,
             script: process.script,
         }
     });
@@ -180,7 +181,16 @@ struct Process {
     requests: u64,
     script: String,
     #[serde(rename = "request duration")]
-    duration: i64,
+    duration: i128,
+}
+
+impl Process {
+    /// php-fpm prints it without a sign: one that is less than nothing, when its request began after the page had taken
+    /// the time, comes as nearly 2^64.
+    fn since(&self) -> Duration {
+        let micros = i64::try_from(self.duration).ok().and_then(|micros| u64::try_from(micros).ok());
+        Duration::from_micros(micros.unwrap_or(0))
+    }
 }
 
 fn release_of(releases: &Path, path: &Path) -> Option<ReleaseId> {
@@ -188,4 +198,20 @@ fn release_of(releases: &Path, path: &Path) -> Option<ReleaseId> {
     // The kernel says so of a directory that is gone.
     let name = name.as_os_str().to_str()?;
     ReleaseId::parse(name.strip_suffix(" (deleted)").unwrap_or(name)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_php_fpm_counted_backwards_is_none() {
+        let page = r#"{"processes":[
+            {"pid":7,"state":"Running","requests":1,"request duration":18446744073709551000,"script":"/a.php"},
+            {"pid":8,"state":"Running","requests":1,"request duration":-3,"script":"/b.php"},
+            {"pid":9,"state":"Running","requests":1,"request duration":1500,"script":"/c.php"}]}"#;
+        let status: Status = serde_json::from_str(page).unwrap();
+        let since: Vec<_> = status.processes.iter().map(Process::since).collect();
+        assert_eq!(since, [Duration::ZERO, Duration::ZERO, Duration::from_micros(1500)]);
+    }
 }

@@ -52,9 +52,10 @@ pub struct Worker {
 impl Worker {
     /// How long its last request took, or its present one takes, in microseconds.
     ///
-    /// A worker that was started this moment has had none yet; php-fpm then counts from the start of the machine.
+    /// A worker that was started this moment has had none yet; php-fpm then counts from the start of the machine. One
+    /// whose request began after the page had taken the time shows nearly 2^64: less than nothing, without its sign.
     pub fn duration_us(&self) -> Option<u64> {
-        (self.requests > 0).then_some(self.request_us)
+        (self.requests > 0).then(|| if i64::try_from(self.request_us).is_ok() { self.request_us } else { 0 })
     }
 }
 
@@ -66,9 +67,10 @@ mod tests {
     fn a_worker_that_has_had_no_request_has_no_duration() {
         let page = r#"{"processes":[
             {"pid":7,"state":"(null)","requests":0,"request duration":11304000000},
-            {"pid":8,"state":"Idle","requests":3,"request duration":1500}]}"#;
+            {"pid":8,"state":"Idle","requests":3,"request duration":1500},
+            {"pid":9,"state":"Running","requests":1,"request duration":18446744073709551000}]}"#;
         let status: Status = serde_json::from_str(page).unwrap();
         let durations: Vec<_> = status.workers.iter().map(Worker::duration_us).collect();
-        assert_eq!(durations, [None, Some(1500)]);
+        assert_eq!(durations, [None, Some(1500), Some(0)]);
     }
 }
