@@ -307,9 +307,9 @@ mod tests {
 
     #[test]
     fn ends_that_have_nothing_to_say_stay_together() {
-        let patience = Patience { ping: Duration::from_millis(20), gone: Duration::from_millis(800) };
+        let patience = Patience { ping: Duration::from_millis(20), gone: Duration::from_secs(3) };
         let (near, far) = pair(patience);
-        std::thread::sleep(Duration::from_millis(1200));
+        std::thread::sleep(Duration::from_millis(3_300));
         assert_eq!((near.lost(), far.lost()), (None, None));
     }
 

@@ -394,13 +394,14 @@ fn listen(stderr: impl Read, said: &Said, answered: &AtomicBool) {
     }
 }
 
-/// Waits a moment for the end of ssh, whose last words come with it.
+/// Waits a moment for the end of ssh, whose last words come with it, and until they were heard: who listens holds the
+/// other end of `said`. (A connection that ssh keeps open for others is listened to for longer than that.)
 fn last_words(child: &mut Child, said: &Said) -> Vec<String> {
     let until = Instant::now() + Duration::from_secs(2);
-    while Instant::now() < until && matches!(child.try_wait(), Ok(None)) {
+    let is_over = |child: &mut Child| !matches!(child.try_wait(), Ok(None)) && Arc::strong_count(said) == 1;
+    while Instant::now() < until && !is_over(child) {
         std::thread::sleep(Duration::from_millis(5));
     }
-    std::thread::sleep(Duration::from_millis(20));
     said.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
