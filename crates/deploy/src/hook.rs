@@ -263,11 +263,22 @@ mod tests {
     #[test]
     fn a_command_whose_time_is_over_is_killed_with_all_it_started() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let run = format!("(sleep 3; echo alive > {0}) & sleep 600", file.path().display());
-        let (done, _) = told(&run, Duration::from_millis(200));
+        let run = format!("sleep 600 & echo $! > {0}; sleep 600", file.path().display());
+        // Long enough for a shell to start, however busy the machine.
+        let (done, _) = told(&run, Duration::from_secs(2));
         assert!(matches!(done, Err(HookError::Timeout { .. })), "{done:?}");
-        std::thread::sleep(Duration::from_millis(3200));
-        assert_eq!(std::fs::read_to_string(file.path()).unwrap(), "");
+        let started = std::fs::read_to_string(file.path()).unwrap();
+        let stat = format!("/proc/{}/stat", started.trim().parse::<u32>().unwrap());
+        // A zombie is dead, whoever should have waited for it; and a signal takes a moment.
+        let lives = || {
+            let stat = std::fs::read_to_string(&stat).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))
+        };
+        let until = Instant::now() + LONG;
+        while lives() {
+            assert!(Instant::now() < until, "what it started lives on");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     #[test]

@@ -34,9 +34,13 @@ fn patterns_mean_what_the_docs_say() {
 fn a_pattern_of_many_stars_against_a_long_path_takes_no_time() {
     let pattern = Pattern::parse("/**/a*a*a*a*a*a*b/**/c").unwrap();
     let path = format!("/{}", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/".repeat(200));
-    let began = std::time::Instant::now();
-    assert!(!pattern.matches(&path));
-    assert!(began.elapsed().as_millis() < 200, "{:?}", began.elapsed());
+    let took = || {
+        let began = std::time::Instant::now();
+        assert!(!pattern.matches(&path));
+        began.elapsed()
+    };
+    // The machine may be busy with something else meanwhile, but not each time.
+    assert!((0..20).any(|_| took().as_millis() < 200));
 }
 
 #[test]

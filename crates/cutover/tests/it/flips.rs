@@ -181,7 +181,7 @@ fn while_another_command_is_at_work_a_flip_is_refused_or_waits() {
         "{said}"
     );
     let waiting = std::thread::scope(|scope| {
-        let flip = scope.spawn(|| shop.ok(&["flip", "r1", "--wait", "20s"]));
+        let flip = scope.spawn(|| shop.ok(&["flip", "r1", "--wait", "60s"]));
         std::thread::sleep(std::time::Duration::from_millis(100));
         drop(lock);
         flip.join().unwrap()

@@ -20,6 +20,8 @@ mod gateway;
 mod host;
 mod nginx;
 mod packaging;
+#[path = "../../../prove/tests/it/port.rs"]
+mod port;
 mod power_loss;
 mod prove;
 mod prunes;

@@ -68,7 +68,7 @@ impl Serving<'_> {
 
     /// Its exit code, once it has ended.
     fn ended(&mut self) -> i32 {
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code().unwrap_or(-1);

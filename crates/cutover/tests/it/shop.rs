@@ -101,13 +101,16 @@ impl Shop {
 
 /// Times and durations vary: `in 1.2 ms` becomes `in TIME`.
 pub fn timeless(text: &str) -> String {
+    let text = text.replace("less than a second", "0 seconds");
     let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
     for at in 1..words.len() {
         let unit = words[at].trim_end_matches([',', ')', ';']).to_owned();
-        if ["us", "ms", "s", "second", "seconds", "minute", "minutes"].contains(&unit.as_str())
-            && words[at - 1].parse::<f64>().is_ok()
+        if ["us", "ms", "s", "second", "seconds", "minute", "minutes", "hour", "hours"]
+            .contains(&unit.as_str())
+            && let number = words[at - 1].trim_start_matches('(')
+            && number.parse::<f64>().is_ok()
         {
-            words[at - 1] = "SOME".into();
+            words[at - 1] = words[at - 1].replace(number, "SOME");
             words[at] = words[at].replace(&unit, "TIME");
         }
     }

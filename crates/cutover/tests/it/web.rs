@@ -112,6 +112,27 @@ impl Site {
         }
     }
 
+    /// A script that says that it has begun, and goes on with this when the gate is open.
+    pub fn at_the_gate(&self, then: &str) -> String {
+        let begun = self.path("begun");
+        fs::create_dir_all(&begun).unwrap();
+        // PHP runs as another user than root.
+        fs::set_permissions(&begun, fs::Permissions::from_mode(0o777)).unwrap();
+        let (begun, gate) = (begun.display(), self.path("gate"));
+        let wait =
+            format!("while (!file_exists('{}')) {{ clearstatcache(); usleep(2000); }}", gate.display());
+        format!("<?php touch('{begun}/php'); {wait} {then}")
+    }
+
+    /// Waits until a script is at the gate.
+    pub fn until_begun(&self) {
+        self.until(|| self.path("begun/php").exists());
+    }
+
+    pub fn open(&self) {
+        fs::write(self.path("gate"), "").unwrap();
+    }
+
     pub fn file(&self, release: &str, name: &str, text: &str) {
         let path = self.path("app/releases").join(release).join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -197,6 +218,7 @@ impl Drop for Site {
     }
 }
 
+/// See [`crate::port`].
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    crate::port::free()
 }

@@ -7,7 +7,8 @@ use crate::shop::Shop;
 
 /// r1 and r2 were live in turn, r2 is; the next deploy prunes r1... but for keep, which is the least there is.
 fn shop() -> Shop {
-    let shop = Shop::new("keep = 1\n[hooks]\nafter_stage = ['echo made > made']\nafter_flip = ['true']\n");
+    let shop =
+        Shop::in_memory("keep = 1\n[hooks]\nafter_stage = ['echo made > made']\nafter_flip = ['true']\n");
     for page in ["one", "two", "three"] {
         shop.deployed(page);
     }
@@ -69,7 +70,7 @@ fn a_deploy_killed_at_any_effect_is_finished_or_undone_by_the_next_command() {
 fn a_rollback_killed_at_any_effect_left_the_one_or_the_other_and_what_was_bad_stays_bad() {
     let mut killed = 0;
     for n in 1.. {
-        let shop = Shop::new("");
+        let shop = Shop::in_memory("");
         let first = shop.deployed("one");
         let second = shop.deployed("two");
         if !shop.killed_at(n, first.as_str()) {

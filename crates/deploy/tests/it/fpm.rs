@@ -78,6 +78,27 @@ impl Fpm {
         String::from_utf8(answer.body).unwrap()
     }
 
+    /// PHP that says that it has begun, and goes on when the gate is open.
+    pub fn until_open(&self) -> String {
+        let dir = self.dir.path().display();
+        format!(
+            "touch('{dir}/begun'); while (!file_exists('{dir}/gate')) {{ clearstatcache(); usleep(2000); }}"
+        )
+    }
+
+    /// Waits until a script is at the gate.
+    pub fn until_begun(&self) {
+        let began = Instant::now();
+        while !self.dir.path().join("begun").exists() {
+            assert!(began.elapsed() < Duration::from_secs(60), "no script came to the gate");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn open(&self) {
+        std::fs::write(self.dir.path().join("gate"), "").unwrap();
+    }
+
     /// What cutover.toml says of it.
     pub fn keys(&self) -> String {
         format!(

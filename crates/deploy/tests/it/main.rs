@@ -17,6 +17,8 @@ mod live_site;
 mod opcache;
 mod pack;
 mod php;
+#[path = "../../../prove/tests/it/port.rs"]
+mod port;
 mod presets;
 mod reflink;
 mod reproduced;

@@ -239,7 +239,7 @@ fn a_pool_in_a_chroot_is_warmed_by_the_paths_that_it_sees() {
 
 #[test]
 fn a_pool_on_tcp_is_warmed_too() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = crate::port::free();
     let pool = format!("[tcp]\n{{user}}\nlisten = 127.0.0.1:{port}\npm = static\npm.max_children = 1");
     let fpm = Fpm::with(&["zend_extension=opcache"], &pool);
     let shop = shop(&format!("[php]\nfpm = '127.0.0.1:{port}'\nfront = 'index.php'\n"));

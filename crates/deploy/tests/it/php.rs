@@ -153,7 +153,7 @@ fn a_pool_that_does_not_answer_fails_the_deploy_before_the_flip() {
 fn a_release_that_a_worker_still_runs_is_not_pruned() {
     let fpm = Fpm::start();
     let shop = shop(&fpm, "");
-    shop.source("public/slow.php", "<?php sleep(8);");
+    shop.source("public/slow.php", &format!("<?php {}", fpm.until_open()));
     let first = shop.deployed("one");
     let app = shop.app();
     let slow = app.release(&first).canonicalize().unwrap().join("public/slow.php");
@@ -165,9 +165,11 @@ fn a_release_that_a_worker_still_runs_is_not_pruned() {
             params
                 .push(b"SCRIPT_FILENAME", slow.as_os_str().as_encoded_bytes())
                 .push(b"REQUEST_METHOD", b"GET");
-            blocking::send(&at, &params, b"", blocking::Limits::default()).map(drop)
+            let limits = blocking::Limits { total: Duration::from_secs(300), ..blocking::Limits::default() };
+            blocking::send(&at, &params, b"", limits).map(drop)
         })
     };
+    fpm.until_begun();
     shop.deployed("two");
     shop.deployed("three");
     let workers = [Workers { at, path: "/fpm-status".into(), map: Vec::new() }];
@@ -180,6 +182,7 @@ fn a_release_that_a_worker_still_runs_is_not_pruned() {
     let releases = app.releases().canonicalize().unwrap();
     let said = deploy::used::by_worker(&releases, &workers[0]).unwrap();
     assert!(said[&first].starts_with("worker "), "{said:?}");
+    fpm.open();
     running.join().unwrap().unwrap();
     let pruned = keep::prune(&lock, rule, &workers).unwrap();
     assert_eq!(pruned.gone, [first]);

@@ -32,7 +32,19 @@ pub struct Told {
 impl Shop {
     /// An app whose source is a directory with one page; `keys` are added to its cutover.toml.
     pub fn new(keys: &str) -> Shop {
-        let shop = Shop { dir: tempfile::tempdir().unwrap() };
+        Shop::within(tempfile::tempdir().unwrap(), keys)
+    }
+
+    /// The same in memory, where there is such a place: for tests of hundreds of deploys in which processes are killed,
+    /// but no power is lost, so what is on the disk is all the same.
+    pub fn in_memory(keys: &str) -> Shop {
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        Shop::within(dir.unwrap(), keys)
+    }
+
+    fn within(dir: tempfile::TempDir, keys: &str) -> Shop {
+        let shop = Shop { dir };
         std::fs::create_dir_all(shop.path("src/public")).unwrap();
         std::fs::create_dir(shop.path("app")).unwrap();
         shop.page("one");
@@ -130,9 +142,17 @@ impl Shop {
 
     /// The same where a fresh pool can be had.
     pub fn run_with(&self, aim: Aim, fresh: Option<FreshPool<'_>>) -> Told {
+        self.run_watched(aim, fresh, &mut |_| {})
+    }
+
+    /// The same, and each event is shown as it happens.
+    pub fn run_watched(&self, aim: Aim, fresh: Option<FreshPool<'_>>, watch: &mut dyn FnMut(&Event)) -> Told {
         let mut events = Vec::new();
-        let outcome =
-            work(self.dir.path(), &mut |event| events.push(event.clone()), Some(aim), fresh).unwrap();
+        let mut note = |event: &Event| {
+            watch(event);
+            events.push(event.clone());
+        };
+        let outcome = work(self.dir.path(), &mut note, Some(aim), fresh).unwrap();
         Told { outcome, events }
     }
 

@@ -320,8 +320,9 @@ fn is_tidy(shop: &Shop, n: u32) {
 fn a_deploy_into_a_slot_killed_at_any_effect_is_finished_or_undone_by_the_next_command() {
     let (mut killed, mut finished, mut undone) = (0, 0, 0);
     for n in 1.. {
-        let shop =
-            Shop::new("layout = 'slots'\nkeep = 3\n[serve]\n[hooks]\nafter_stage = ['echo made > made']\n");
+        let shop = Shop::in_memory(
+            "layout = 'slots'\nkeep = 3\n[serve]\n[hooks]\nafter_stage = ['echo made > made']\n",
+        );
         shop.source("src/same.txt", "the same in each");
         shop.source("old/gone.txt", "gone in the end");
         let first = shop.deployed("one");
@@ -359,7 +360,7 @@ fn a_deploy_into_a_slot_killed_at_any_effect_is_finished_or_undone_by_the_next_c
 #[test]
 fn a_restore_killed_at_any_effect_is_finished_or_undone_and_can_be_done_again() {
     for n in 1.. {
-        let shop = Shop::new(SLOTS);
+        let shop = Shop::in_memory(SLOTS);
         shop.source("src/same.txt", "the same in each");
         let first = shop.deployed("one");
         shop.deployed("two");

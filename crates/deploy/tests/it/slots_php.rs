@@ -166,7 +166,8 @@ fn a_worker_that_still_runs_a_script_of_the_slot_keeps_it_from_being_rewritten()
     let fpm = Fpm::start();
     let shop = shop(&fpm, 0);
     // The answer is given, the worker goes on.
-    shop.source("public/slow.php", "<?php echo 'done'; fastcgi_finish_request(); sleep(4);");
+    let slow = format!("<?php echo 'done'; fastcgi_finish_request(); {}", fpm.until_open());
+    shop.source("public/slow.php", &slow);
     shop.configure(&keys(&fpm).replace("keep = 3", "keep = 3\nslot_wait = '0s'"));
     deployed(&shop);
     let slow: PathBuf = live::read(&shop.app()).unwrap().dir.join("public/slow.php");
@@ -180,9 +181,15 @@ fn a_worker_that_still_runs_a_script_of_the_slot_keeps_it_from_being_rewritten()
     assert!(told.outcome.refused && step == "stage" && why.contains("slot a is used by"), "{step}: {why}");
     assert_eq!(shop.live(), second);
     shop.configure(&keys(&fpm));
-    let told = shop.deploy();
+    let mut waited = false;
+    let told =
+        shop.run_watched(Aim::Deploy { reference: None, only_if_changed: false }, None, &mut |event| {
+            if format!("{event:?}").contains("waiting for a slot") {
+                waited = true;
+                fpm.open();
+            }
+        });
     assert_eq!(told.outcome.ending, Ending::Live, "{:?}", told.outcome);
-    let waited = told.events.iter().any(|event| format!("{event:?}").contains("waiting for a slot"));
     assert!(waited, "it waited until the worker was done");
 }
 

@@ -100,7 +100,7 @@ fn each_form_is_told_of_start_success_failure_and_rollback() {
 #[test]
 fn a_webhook_that_cannot_be_told_is_reported_and_its_address_is_not() {
     // Nobody listens there any more.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = crate::port::free();
     let shop = Shop::new("");
     let open = shop.path("open-url");
     std::fs::write(&open, "http://127.0.0.1:1/s3cret").unwrap();

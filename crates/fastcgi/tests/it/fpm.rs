@@ -41,7 +41,7 @@ impl Fpm {
                 (path.display().to_string(), Address::Unix(path))
             }
             true => {
-                let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+                let port = crate::port::free();
                 (format!("127.0.0.1:{port}"), Address::Tcp { host: "127.0.0.1".into(), port })
             }
         };

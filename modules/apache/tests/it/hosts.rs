@@ -9,7 +9,7 @@ use std::fs;
 fn two_virtual_hosts_on_one_name_have_each_their_own_release() {
     let (shop, blog) = (Shop::new(), Shop::new());
     // The same name on two ports: mod_realdoc took them for one.
-    let other = free_port();
+    let other = crate::port::free();
     let hosts = format!(
         "Listen 127.0.0.1:{other}\nUseCanonicalName Off\n<VirtualHost *:PORT>\nServerName one.test\n{SITE}</VirtualHost>\n\
          <VirtualHost *:{other}>\nServerName one.test\n{}</VirtualHost>\n",
@@ -72,8 +72,4 @@ pub fn resident_kib(apache: &Apache) -> u64 {
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap_or(0)
     };
     apache.children().iter().map(|pid| of(pid)).sum()
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }

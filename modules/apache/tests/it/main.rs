@@ -18,6 +18,8 @@ mod layout;
 mod leases;
 mod links;
 mod named;
+#[path = "../../../../crates/prove/tests/it/port.rs"]
+mod port;
 mod reach;
 mod restarts;
 mod watched;

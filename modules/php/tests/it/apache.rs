@@ -1,7 +1,7 @@
 //! Apache: a private one with mod_php and the extension.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -23,8 +23,7 @@ impl Apache {
     /// With these lines; `{port}` in them is its port. So many children, no more and no fewer.
     pub fn start(children: usize, lines: &str) -> Apache {
         let dir = tempfile::tempdir().unwrap();
-        // Free a moment ago; a clash fails the test with a clear message from Apache.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::port::free();
         let root = dir.path().display();
         let ini = format!(
             "extension={}\nlog_errors=1\nerror_log={root}/php.log\ndisplay_errors=0\n",

@@ -138,7 +138,7 @@ struct Serve {
 
 impl Serve {
     fn start(shop: &Shop, program: &Path, fpm: &Fpm) -> Serve {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::port::free();
         let config = format!(
             "[app]\nname = \"shop\"\nroot = \"{}\"\ndocroot = \"public\"\n[php]\nfpm = \"unix:{}\"\nconnections = 3\n[serve]\nlisten = [\"127.0.0.1:{port}\"]\n",
             shop.root().display(),

@@ -20,6 +20,8 @@ mod mod_php;
 mod page;
 mod php;
 mod pools;
+#[path = "../../../../crates/prove/tests/it/port.rs"]
+mod port;
 mod requests;
 mod shop;
 mod web_server;

@@ -1,7 +1,7 @@
 //! PHP's own web server: one process that answers one request after the other.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,7 +18,7 @@ struct WebServer {
 
 impl WebServer {
     fn start(shop: &Shop) -> WebServer {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::port::free();
         let mut command = php(shop, &[]);
         command.arg("-S").arg(format!("127.0.0.1:{port}")).arg("-t").arg(shop.beside(""));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -7,7 +7,7 @@ use fastcgi::request::{write_abort, write_begin, write_probe, write_stdin, write
 
 use super::stand::{CONFIG, serve, serve_as};
 use super::wire::{Wire, params};
-use crate::serve::server::{App, Server};
+use crate::serve::server::{App, LONG, Server};
 
 const FRONT: [(&str, &str); 2] = [("SCRIPT_NAME", "/index.php"), ("REQUEST_URI", "/")];
 
@@ -141,7 +141,7 @@ fn a_request_that_is_given_up_ends_and_its_worker_is_free() {
 
 #[test]
 fn what_is_no_fastcgi_is_told_in_the_log_and_harms_nobody_else() {
-    let mut server = shop("<?php echo 'php';");
+    let server = shop("<?php echo 'php';");
     let mut other = Wire::to(server.port());
     assert_eq!(other.ask(&FRONT, b"").text(), "php");
     let mut too_long = begun(&[], true);
@@ -202,7 +202,7 @@ fn requests_that_are_too_large_or_make_no_sense_have_their_statuses_and_the_conn
 
 #[test]
 fn who_sends_too_slowly_is_told_or_closed_and_holds_no_worker() {
-    let mut server = tight(
+    let server = tight(
         "<?php echo strlen(file_get_contents('php://input'));",
         "header_timeout = \"1s\"\nbody_timeout = \"1s\"\nidle = \"3s\"\n",
         "",
@@ -211,9 +211,7 @@ fn who_sends_too_slowly_is_told_or_closed_and_holds_no_worker() {
     let mut out = begun(&[FRONT[0], FRONT[1], ("REQUEST_METHOD", "POST"), ("CONTENT_LENGTH", "10")], true);
     write_stdin(&mut out, 1, b"12345");
     slow.send(&out);
-    let began = Instant::now();
     assert_eq!(Wire::to(server.port()).ask(&FRONT, b"").text(), "0", "the one worker is free");
-    assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(slow.answer().status(), 408);
 
     let mut half = Wire::to(server.port());
@@ -255,7 +253,7 @@ fn what_php_writes_for_the_log_reaches_the_web_server_where_that_is_wanted() {
         let app = app("<?php file_put_contents('php://stderr', ''); error_log('a word'); echo 'php';");
         let text = app.config().replace("/ROOT", &app.root().display().to_string());
         let text = text.replace("[serve]\n", &format!("[serve]\nfastcgi_stderr = {wanted}\n"));
-        let mut server = serve_as(app, &format!("{text}\"error_log\" = \"\"\n\"log_errors\" = \"1\"\n"));
+        let server = serve_as(app, &format!("{text}\"error_log\" = \"\"\n\"log_errors\" = \"1\"\n"));
         let answer = Wire::to(server.port()).ask(&FRONT, b"");
         assert_eq!(answer.text(), "php");
         assert_eq!(answer.stderr.contains("a word"), wanted, "{answer:?}");
@@ -290,7 +288,9 @@ fn a_file_that_php_names_is_the_pinned_ones_and_what_is_not_there_is_the_web_ser
 
 #[test]
 fn requests_of_web_servers_are_counted_and_logged_like_others() {
-    let app = app("<?php if (isset($_GET['slow'])) sleep(2); echo 'php';");
+    let app = app(
+        "<?php while (!file_exists(dirname(__DIR__, 3) . '/gate')) { clearstatcache(); usleep(2000); } echo 'php';",
+    );
     let text = app.config().replace("/ROOT", &app.root().display().to_string());
     let log = app.root().join("access.log");
     let text = format!("{text}\n[serve.log]\naccess = \"access.log\"\n");
@@ -308,10 +308,11 @@ fn requests_of_web_servers_are_counted_and_logged_like_others() {
     );
     write_stdin_end(&mut out, 1);
     wire.send(&out);
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + LONG;
     while !server.app.cutover(&["status", "--json"]).replace(' ', "").contains("\"in_flight\":1") {
         assert!(Instant::now() < until, "{}", server.app.cutover(&["status", "--json"]));
     }
+    std::fs::write(server.app.root().join("gate"), "").unwrap();
     assert_eq!(wire.answer().text(), "php");
     let line = || std::fs::read_to_string(&log).unwrap_or_default();
     while !line().contains("r1") {

@@ -1,7 +1,6 @@
 //! Front: a web server in front of the gateway, set up as docs/fastcgi-gateway.md says.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -105,7 +104,7 @@ impl Kind {
 
     /// Starts it; it is there when this returns.
     pub fn start(self, dir: &Path, app: &Path, docroot: &str, gateway: u16) -> Front {
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let port = crate::port::free();
         let (conf, log) = (dir.join("front.conf"), dir.join("front.out"));
         fs::write(&conf, self.config(dir, app, docroot, gateway, port)).unwrap();
         let mut command = Command::new(self.program());
@@ -128,7 +127,7 @@ impl Kind {
         let child =
             command.spawn().unwrap_or_else(|why| panic!("{}: {why}: see scripts/setup", self.program()));
         let mut front = Front { port, child, log };
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + Duration::from_secs(60);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             let ended = front.child.try_wait().unwrap();
             assert!(

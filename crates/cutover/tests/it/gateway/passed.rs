@@ -3,15 +3,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::time::Duration;
 
 use super::front::Kind;
 use super::hand_over::end_successor;
 use super::stand::Stand;
 use super::wire::Wire;
+use crate::port;
 use crate::serve::client::request;
 use crate::serve::server::{App, CUTOVER, Server};
-use crate::web::free_port;
 
 const ACTIVATE: &str = "/usr/bin/systemd-socket-activate";
 
@@ -28,7 +27,7 @@ fn activated(test: &str, app: App, sockets: &[(&str, &str)]) -> Option<Server> {
     }
     let names: Vec<_> = sockets.iter().map(|(_, name)| *name).collect();
     command.arg(format!("--fdname={}", names.join(":"))).args([CUTOVER, "serve"]).arg(app.root());
-    let mut server = app.serve_by(command);
+    let server = app.serve_by(command);
     let each = |log: &str| sockets.iter().all(|(at, _)| log.contains(&format!("Listening on {at} as")));
     server.wait_for("the sockets", each);
     Some(server)
@@ -52,7 +51,7 @@ fn got(port: u16) -> String {
 #[test]
 fn a_socket_unit_may_pass_one_for_fastcgi_and_another_for_http() {
     let name = "a_socket_unit_may_pass_one_for_fastcgi_and_another_for_http";
-    let (fcgi, http) = (free_port(), free_port());
+    let (fcgi, http) = (port::free(), port::free());
     let at = [fcgi, http].map(|port| format!("127.0.0.1:{port}"));
     let app = app("\"fcgi:systemd:shop\", \"systemd:web\"");
     let Some(mut server) = activated(name, app, &[(&at[0], "shop"), (&at[1], "web")]) else { return };
@@ -62,7 +61,7 @@ fn a_socket_unit_may_pass_one_for_fastcgi_and_another_for_http() {
     assert_eq!((asked(fcgi), got(http)), ("one".into(), "one".into()));
     // They are handed on under their names.
     server.app.cutover(&["upgrade"]);
-    assert!(server.ends_within(Duration::from_secs(40)), "{}", server.log());
+    assert!(server.ends(), "{}", server.log());
     assert_eq!((asked(fcgi), got(http)), ("one".into(), "one".into()));
     end_successor(&server);
 }
@@ -73,7 +72,7 @@ fn a_socket_unit_with_several_addresses_has_them_all_served() {
     let name = "a_socket_unit_with_several_addresses_has_them_all_served";
     let app = app("\"fcgi:systemd:shop\"");
     fs::set_permissions(app.root(), PermissionsExt::from_mode(0o755)).unwrap();
-    let (port, socket) = (free_port(), app.root().join("fcgi.sock").display().to_string());
+    let (port, socket) = (port::free(), app.root().join("fcgi.sock").display().to_string());
     let at = format!("127.0.0.1:{port}");
     let Some(server) = activated(name, app, &[(&at, "shop"), (&socket, "shop")]) else { return };
     fs::set_permissions(&socket, PermissionsExt::from_mode(0o666)).unwrap();
@@ -84,7 +83,7 @@ fn a_socket_unit_with_several_addresses_has_them_all_served() {
         assert_eq!(asked(port), "one", "{}", stand.said());
     }
     stand.server.app.cutover(&["upgrade"]);
-    assert!(stand.server.ends_within(Duration::from_secs(40)), "{}", stand.said());
+    assert!(stand.server.ends(), "{}", stand.said());
     assert_eq!((stand.get("/a.txt").text(), asked(port)), ("one".into(), "one".into()), "{}", stand.said());
     end_successor(&stand.server);
 }

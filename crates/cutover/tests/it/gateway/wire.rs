@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use fastcgi::Params;
 use fastcgi::record::{HEADER_LEN, Header, ProtocolStatus, Role};
@@ -60,7 +59,7 @@ pub fn params(pairs: &[(&str, &str)]) -> Params {
 impl Wire {
     pub fn to(port: u16) -> Wire {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(crate::serve::server::LONG)).unwrap();
         Wire { stream }
     }
 

@@ -63,14 +63,16 @@ fn a_request_that_is_under_way_ends_on_the_release_it_began_with() {
     let stand = reloaded("", 1, "");
     for id in ids() {
         stand.file(&id, "own.txt", &format!("own of {id}"));
-        stand.file(&id, "accel.php", "<?php sleep(1); header('X-Accel-Redirect: /own.txt');");
+        stand.file(&id, "accel.php", &stand.at_the_gate("header('X-Accel-Redirect: /own.txt');"));
     }
     let mut slow = connect(stand.port);
     slow.write_all(b"GET /accel.php HTTP/1.0\r\nHost: probe.test\r\n\r\n").unwrap();
+    stand.until_begun();
     assert_eq!(stand.get("/own.txt").text(), "own of r1");
     assert!(stand.cutover(&["flip", "r2"]).contains("r2 is live"));
     let fresh = stand.get("/own.txt");
     assert_eq!((fresh.text().as_str(), fresh.release()), ("own of r2", "r2"));
+    stand.open();
     let mut answer = String::new();
     slow.read_to_string(&mut answer).unwrap();
     assert!(answer.ends_with("own of r1") && answer.contains("200 OK"), "{answer}");

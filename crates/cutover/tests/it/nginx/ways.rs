@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use super::stand::Stand;
 
@@ -17,7 +16,7 @@ fn every_way_to_another_path_stays_on_the_release_that_the_request_began_with() 
         "",
     );
     // The answer is another file of the release, named by PHP after the flip that happens meanwhile.
-    let accel = "<?php sleep(1); header('X-Accel-Redirect: /own.css');";
+    let accel = &stand.at_the_gate("header('X-Accel-Redirect: /own.css');");
     for id in ["r1", "r2"] {
         stand.file(id, "gone.html", &format!("nothing in {id}"));
         stand.file(id, "own.css", &format!("css of {id}"));
@@ -41,8 +40,9 @@ fn every_way_to_another_path_stays_on_the_release_that_the_request_began_with() 
 
     let slow = std::thread::scope(|scope| {
         let slow = scope.spawn(|| stand.get("/accel.php"));
-        std::thread::sleep(Duration::from_millis(400));
+        stand.until_begun();
         stand.flip("releases/r2");
+        stand.open();
         slow.join().unwrap()
     });
     assert_eq!((slow.text().as_str(), slow.release()), ("css of r1", "r1"));

@@ -88,7 +88,7 @@ impl Drop for Site {
 
 /// Its address; or, after a while, what it said instead.
 fn await_port(log: &Path) -> Result<String, String> {
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(60);
     loop {
         let text = fs::read_to_string(log).unwrap();
         let said = text.split("listening on http://127.0.0.1:").nth(1);

@@ -19,8 +19,8 @@ fn at(text: &'static str) -> String {
 
 #[test]
 fn a_site_that_is_down() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let said = refused(&format!("http://{nobody}"), &[]);
+    let nobody = crate::port::free();
+    let said = refused(&format!("http://127.0.0.1:{nobody}"), &[]);
     assert!(said.contains("the site is down") && said.contains("refused"), "{said}");
     assert!(said.contains("still: nothing was flooded, nothing was flipped"), "{said}");
     let said = refused("unix:/nowhere/at/all.sock", &[]);

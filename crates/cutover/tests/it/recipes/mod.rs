@@ -10,7 +10,7 @@ use std::fs;
 use std::net::TcpStream;
 use std::process::Command;
 
-use crate::web::{CUTOVER, Site, free_port};
+use crate::web::{CUTOVER, Site};
 
 /// The block of docs/recipes.md with this mark.
 fn recipe(name: &str) -> String {
@@ -39,7 +39,7 @@ fn answers(site: &Site, port: u16) {
 
 /// Puts a server in front, by its configuration, in which `:FRONT` is its port; visitors come by it from now on.
 fn behind(site: &mut Site, conf: &str, start: impl FnOnce(&Site, u16) -> Command) {
-    let port = free_port();
+    let port = crate::port::free();
     fs::write(site.path("front.conf"), conf.replace("FRONT", &port.to_string())).unwrap();
     let mut command = start(site, port);
     site.run(&mut command);

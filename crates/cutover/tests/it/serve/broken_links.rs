@@ -7,7 +7,7 @@ use super::server::App;
 
 #[test]
 fn whatever_becomes_of_the_link_the_last_good_release_is_served() {
-    let mut server = App::new("").release("r1", &[("public/a.txt", "one")]).live("r1").serve();
+    let server = App::new("").release("r1", &[("public/a.txt", "one")]).live("r1").serve();
     let link = server.app.root().join("current");
     type Breakage = (&'static str, fn(&std::path::Path));
     let breakages: [Breakage; 5] = [

@@ -7,8 +7,7 @@ use std::path::Path;
 use super::client::request;
 use super::server::{App, Server};
 
-const CGI: &str =
-    "[serve]\nlisten = [\"127.0.0.1:0\"]\n[serve.cgi]\nenv = { GREETING = \"hi\" }\ntimeout = \"1s\"\n";
+const CGI: &str = "[serve]\nlisten = [\"127.0.0.1:0\"]\n[serve.cgi]\nenv = { GREETING = \"hi\" }\n";
 
 fn app(config: &str) -> App {
     let app = App::new(config);
@@ -108,7 +107,6 @@ fn programs_may_lie_elsewhere_on_disk_than_in_the_url() {
 #[test]
 fn what_is_no_program_of_the_release_is_refused_and_failures_are_told_apart() {
     let app = with(app(CGI), "r1", "public/cgi-bin/empty", "exit 0");
-    let app = with(app, "r1", "public/cgi-bin/slow", "sleep 30");
     let app = app.release("r1", &[("public/cgi-bin/text", "not executable")]);
     let shared = app.root().join("shared");
     fs::create_dir_all(&shared).unwrap();
@@ -126,8 +124,14 @@ fn what_is_no_program_of_the_release_is_refused_and_failures_are_told_apart() {
     assert_eq!(status("/cgi-bin/upload"), 403);
     assert!([403, 404].contains(&status("/cgi-bin/sh")));
     assert_eq!(status("/cgi-bin/empty"), 502);
-    assert_eq!(status("/cgi-bin/slow"), 504);
-    assert!(server.log().contains("ended before its headers did"), "{}", server.log());
+    server.wait_for("the reason", |log| log.contains("ended before its headers did"));
+}
+
+#[test]
+fn a_program_that_takes_too_long_is_told_apart() {
+    let config = format!("{CGI}timeout = \"300ms\"\n");
+    let server = with(app(&config), "r1", "public/cgi-bin/slow", "sleep 600").live("r1").serve();
+    assert_eq!(server.get("/cgi-bin/slow").status, 504);
 }
 
 #[test]
@@ -139,7 +143,7 @@ fn head_lets_a_program_finish_and_sends_no_body() {
     let head =
         request(server.port(), "HEAD /cgi-bin/head HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n");
     assert_eq!((head.status, head.text().as_str()), (200, ""));
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(3);
+    let until = std::time::Instant::now() + super::server::LONG;
     while !public.join("done").exists() {
         assert!(std::time::Instant::now() < until, "it was killed");
         std::thread::sleep(std::time::Duration::from_millis(10));

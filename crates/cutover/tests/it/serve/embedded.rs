@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::server::{App, CUTOVER, Server, signal};
+use super::server::{App, CUTOVER, LONG, Server, signal};
 
 const PHP: &str = "[php]\nfpm = \"embedded\"\nworkers = 2\n";
 
@@ -25,8 +25,8 @@ fn lives(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
-fn is_gone_within(pid: u32, limit: Duration) -> bool {
-    let until = Instant::now() + limit;
+fn is_gone(pid: u32) -> bool {
+    let until = Instant::now() + LONG;
     while lives(pid) && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -38,14 +38,14 @@ fn php_fpm_is_gone_when_the_server_ends_and_when_it_is_killed() {
     let mut server = app(PHP).serve();
     let fpm = master(&server);
     server.signal("TERM");
-    assert!(server.ends_within(Duration::from_secs(5)));
+    assert!(server.ends());
     assert!(!lives(fpm), "it outlives a server that ended by itself:\n{}", server.log());
 
     let mut server = app(PHP).serve();
     let fpm = master(&server);
     server.child.kill().unwrap();
     server.child.wait().unwrap();
-    assert!(is_gone_within(fpm, Duration::from_secs(2)));
+    assert!(is_gone(fpm));
 }
 
 #[test]
@@ -61,9 +61,8 @@ fn php_fpm_that_is_killed_is_started_again_and_no_request_fails() {
         assert_eq!(reply.status, 200, "{}\n{}", reply.text(), server.log());
         now = reply.text().parse().unwrap_or(before);
         now = if lives(now) && now != 1 { now } else { before };
-        assert!(begun.elapsed() < Duration::from_secs(3));
+        assert!(begun.elapsed() < LONG, "it does not come back");
     }
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -71,13 +70,13 @@ fn an_upgrade_keeps_the_php_fpm_that_runs() {
     let mut server = app(PHP).serve();
     let before = master(&server);
     server.app.cutover(&["upgrade"]);
-    assert!(server.ends_within(Duration::from_secs(20)), "{}", server.log());
+    assert!(server.ends(), "{}", server.log());
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(master(&server), before);
     let status: serde_json::Value = serde_json::from_str(&server.app.cutover(&["status", "--json"])).unwrap();
     let pid = super::hand_over::find_pid(&status).unwrap_or_else(|| panic!("no pid in {status}"));
     signal(pid.try_into().unwrap(), "TERM");
-    assert!(is_gone_within(before, Duration::from_secs(5)));
+    assert!(is_gone(before));
 }
 
 #[test]
@@ -87,7 +86,7 @@ fn changed_php_options_start_another_php_fpm_and_the_old_one_ends() {
     server.app.write_config(&format!("{}ini = {{ memory_limit = \"64M\" }}\n", server.app.config()));
     server.app.cutover(&["reload"]);
     assert_ne!(master(&server), before);
-    assert!(is_gone_within(before, Duration::from_secs(5)));
+    assert!(is_gone(before));
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::client::request;
-use super::server::{App, CUTOVER};
+use super::server::{App, CUTOVER, LONG};
 
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + LONG;
     while !holds() {
         assert!(Instant::now() < until, "{what}");
         std::thread::sleep(Duration::from_millis(20));
@@ -95,7 +95,7 @@ fn sockets_passed_by_a_service_manager_are_used() {
         .live("r1");
     let mut command = Command::new("perl");
     command.args(["-e", ACTIVATE, CUTOVER, "serve"]).arg(app.root());
-    let mut server = app.serve_by(command);
+    let server = app.serve_by(command);
     server.wait_for("the activation", |log| log.matches("listening on").count() >= 2);
     let port = server.listening()[0];
     let reply = request(port, "GET /a.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");

@@ -24,6 +24,9 @@ pub struct Server {
     pub ports: Vec<u16>,
 }
 
+/// Longer than anything takes on a busy machine: who waits so long waits for ever.
+pub const LONG: Duration = Duration::from_secs(60);
+
 pub const CUTOVER: &str = env!("CARGO_BIN_EXE_cutover");
 
 impl App {
@@ -135,9 +138,9 @@ impl Server {
         fs::read_to_string(self.app.log()).unwrap()
     }
 
-    /// Waits, at most ten seconds, until the log satisfies `when`.
-    pub fn wait_for(&mut self, what: &str, when: impl Fn(&str) -> bool) {
-        let until = Instant::now() + Duration::from_secs(10);
+    /// Waits until the log satisfies `when`.
+    pub fn wait_for(&self, what: &str, when: impl Fn(&str) -> bool) {
+        let until = Instant::now() + LONG;
         while !when(&self.log()) {
             assert!(Instant::now() < until, "{what} did not come; the log says:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(10));
@@ -177,7 +180,12 @@ impl Server {
         signal(self.child.id(), name);
     }
 
-    /// Waits until the server's process has ended, at most so long.
+    /// Waits until the server's process has ended.
+    pub fn ends(&mut self) -> bool {
+        self.ends_within(LONG)
+    }
+
+    /// The same, at most so long.
     pub fn ends_within(&mut self, limit: Duration) -> bool {
         let until = Instant::now() + limit;
         while Instant::now() < until {

@@ -45,7 +45,8 @@ fn a_large_file_arrives_whole_though_the_release_is_flipped_and_pruned_meanwhile
         .serve();
     let mut slow = connect(server.port());
     write!(slow, "GET /large.txt HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    // The answer begins: r1 is what it is of.
+    slow.peek(&mut [0]).unwrap();
     server.app.cutover(&["flip", "r2"]);
     assert_eq!(server.get("/large.txt").body, large("r2").into_bytes());
     let reply = read_reply(&mut slow).unwrap();

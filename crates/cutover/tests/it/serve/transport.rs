@@ -27,7 +27,7 @@ fn tls_speaks_http_1_and_2_and_follows_its_files() {
     .release("r1", &[("public/a.txt", "one")])
     .live("r1");
     certificate(app.root(), "shop.test");
-    let mut server = app.serve();
+    let server = app.serve();
     let (port, dir) = (server.port(), server.app.root().to_owned());
     let url = format!("https://shop.test:{port}/a.txt");
     let resolve = format!("shop.test:{port}:127.0.0.1");
@@ -81,7 +81,7 @@ fn the_proxy_protocol_is_believed_from_trusted_peers_only() {
     stream.write_all(hello).unwrap();
     assert_eq!(read_reply(&mut stream).unwrap().text(), "one");
     let log = trusted.app.root().join("access.log");
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    let until = std::time::Instant::now() + super::server::LONG;
     while !std::fs::read_to_string(&log).is_ok_and(|text| text.starts_with("192.0.2.7 ")) {
         assert!(std::time::Instant::now() < until, "{:?}", std::fs::read_to_string(&log));
         std::thread::sleep(std::time::Duration::from_millis(20));
