@@ -153,7 +153,8 @@ impl Expander<'_> {
         let rest = self.resolved(&node.rest, &node.at);
         let words = words(&rest);
         // What is not left for it is not left for the next one either, which is where that is told.
-        let _enough = self.allowance.words(words.len(), rest.len() * 2);
+        // Its text is kept several times: in its words, in the names of a site, in what a site says.
+        let _enough = self.allowance.words(words.len(), rest.len() * 6);
         // Words are where they are written only if nothing was put in.
         let begin = node.rest_at.filter(|_| rest == node.rest);
         let word = |(text, range): syntax::Piece| Word {
