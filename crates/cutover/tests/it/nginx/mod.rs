@@ -1,5 +1,6 @@
 //! `cutover nginx`: what it prints makes Debian's nginx pin, to the last path; what nginx refuses is put back.
 
+mod outside;
 mod promise;
 mod reload;
 mod stand;
