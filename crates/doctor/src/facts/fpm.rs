@@ -122,6 +122,9 @@ impl Master {
         };
         let main = master.there(&master.conf);
         master.read(machine, sources, &main, 0);
+        if let (Some(pid), true, Some(blind)) = (pid, master.files.is_empty(), master.blind.first_mut()) {
+            blind.why += &format!(" (process {pid}, a php-fpm, was started with it)");
+        }
         master.pools = pool::of(&master);
         if master.pools.len() > pool::POOLS_MAX {
             master.pools.truncate(pool::POOLS_MAX);

@@ -1,6 +1,7 @@
 //! Orders: command lines that somebody else runs: hooks and scripts of deploys, cron, systemd, supervisor.
 
 mod cron;
+mod held;
 mod scripts;
 mod supervisor;
 mod systemd;
@@ -18,7 +19,7 @@ use crate::source::{Source, Sources, Span};
 pub struct Order {
     /// Who runs it.
     pub by: By,
-    /// What it is there: `after_flip`, `ExecStart`, `directory`; for cron its times.
+    /// What it is there: `after_flip`, `ExecStart`, `directory`; for cron its times, and its user where one stands there.
     pub key: String,
     /// The line.
     pub text: String,

@@ -16,14 +16,15 @@ pub const CHECK: Check = Check {
 };
 
 fn look(facts: &Facts) -> Verdict {
-    let jobs = facts.orders.iter().filter(|order| order.by == By::Cron && !order.says(&["cutover exec"]));
+    let jobs = facts.orders.iter().filter(|order| order.by == By::Cron && !order.is_held());
     let found = jobs.filter_map(|order| {
         let app = facts.apps.iter().find(|app| order.names(&app.current.path))?;
         let what = format!(
             "this runs code through {}: a job that outlives the flip, and the time for which old releases are kept, loses its files",
             told(&app.current.path)
         );
-        let fix = format!("{} cutover -C {} exec -- COMMAND", order.key, told(&app.root));
+        let command = order.from_within(&app.current.path).unwrap_or_else(|| "COMMAND".into());
+        let fix = format!("{} cutover -C {} exec -- {command}", order.key, told(&app.root));
         Some(Finding::at(&order.at, what, fix).likely())
     });
     found.collect()

@@ -32,7 +32,7 @@ fn table(source: &Source, with_user: bool, looking: &mut Looking<'_>) {
             rest = more.trim_start();
         }
         if !rest.is_empty() {
-            let key = skipped[..times.min(skipped.len())].join(" ");
+            let key = skipped.join(" ");
             let at = source.line(number + 1);
             looking.found(Order { by: By::Cron, key, text: rest.to_owned(), at, lives: false });
         }
