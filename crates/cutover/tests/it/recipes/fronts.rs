@@ -145,7 +145,11 @@ fn haproxy_lets_nobody_on_a_host_that_is_deployed() {
             .collect();
         let over = Sets(&over);
         web1.until(|| asked.load(Ordering::Relaxed) > 50);
+        let came = || fs::read_to_string(&log).unwrap_or_default().matches("visitor").count();
         for _ in 0..2 {
+            // HAProxy sends visitors back when it has found the host well again.
+            let before = came();
+            web1.until(|| came() > before);
             let said = web1.cutover(&["deploy"]);
             assert!(said.contains("drain"), "{said}");
         }
